@@ -1,0 +1,44 @@
+/** Reads cratewright.yaml: what the controller is told outside Git. */
+
+import { readFile } from 'node:fs/promises'
+import { dirname, isAbsolute, resolve } from 'node:path'
+import { CratewrightError, showWhere } from '../runtime/errors.ts'
+import { validate, withDefaults } from '../schema/validate.ts'
+import { parseYaml } from '../schema/yaml.ts'
+import type { Bootstrap } from '../../schemas/generated/types.ts'
+
+export type { Bootstrap }
+
+/** `--config`, then CRATEWRIGHT_CONFIG, then cratewright.yaml in the current folder. */
+export function configPath(option: string | undefined, env: Readonly<Record<string, string | undefined>>): string {
+  return resolve(option ?? env.CRATEWRIGHT_CONFIG ?? 'cratewright.yaml')
+}
+
+/** Paths in the file are relative to the file. @throws ConfigInvalid */
+export async function readBootstrap(path: string): Promise<Bootstrap> {
+  const content = await readFile(path).catch(error => {
+    throw new CratewrightError('ConfigInvalid', `${path} cannot be read (${(error as NodeJS.ErrnoException).code})`, {
+      todo: 'Name the file with --config, or make one: docs/operating.md shows how.',
+    })
+  })
+  const parsed = parseYaml(content, path)
+  const document = parsed.documents[0]
+  const checked = document ? validate<Bootstrap>('Bootstrap', document) : { value: undefined, problems: [] }
+  const [problem] = [...parsed.problems, ...checked.problems].filter(({ severity }) => severity === 'error')
+  if (problem || !checked.value) {
+    const where = problem?.where ?? { file: path }
+    throw new CratewrightError('ConfigInvalid', `${showWhere(where)}: ${problem?.message ?? 'the file is empty'}`, { where })
+  }
+  return absolute(withDefaults('Bootstrap', checked.value), dirname(path))
+}
+
+function absolute(bootstrap: Bootstrap, base: string): Bootstrap {
+  const path = (value: string) => (isAbsolute(value) ? value : resolve(base, value))
+  const { secrets } = bootstrap
+  return {
+    ...bootstrap,
+    folder: path(bootstrap.folder),
+    controller: { ...bootstrap.controller, key: path(bootstrap.controller.key) },
+    ...(secrets?.folder ? { secrets: { ...secrets, folder: path(secrets.folder) } } : {}),
+  }
+}

@@ -1,0 +1,36 @@
+/** `cratewright keys make`: the controller's own key. */
+
+import { lstat, writeFile } from 'node:fs/promises'
+import { rootCommit } from '../records/identity.ts'
+import { CratewrightError } from '../runtime/errors.ts'
+import { generateKey, parsePrivateKey, parsePublicKey } from '../runtime/ssh-key.ts'
+import { signSsh } from '../runtime/sshsig.ts'
+import { type Command, commonOptions, exit } from './command.ts'
+
+export const keysCommand: Command = {
+  name: 'keys',
+  summary: 'make the key that the controller signs its records with',
+  arguments: 'make <path>',
+  options: { comment: { type: 'string', value: '<text>', help: 'a comment for the public key (default: cratewright)' }, json: commonOptions.json },
+  example: 'scripts/cratewright keys make controller-key',
+  async run(args, io) {
+    const [verb, path] = args.positionals
+    if (verb !== 'make' || path === undefined) throw new CratewrightError('UsageInvalid', 'write `cratewright keys make <path>`')
+    const present = await lstat(path).then(() => true, () => false)
+    if (present) throw new CratewrightError('UsageInvalid', `${path} exists; a key is never overwritten`, { todo: 'Give another path.' })
+    const pair = generateKey(args.string('comment') ?? 'cratewright')
+    await writeFile(path, pair.private, { mode: 0o600, flag: 'wx' })
+    await writeFile(`${path}.pub`, pair.public.endsWith('\n') ? pair.public : `${pair.public}\n`, { mode: 0o644 })
+    const key = parsePrivateKey(pair.private)
+    const { fingerprint } = parsePublicKey(pair.public)
+    const root = rootCommit(payload => signSsh(key, 'git', payload))
+    if (args.flag('json')) io.out(JSON.stringify({ key: pair.public.trim(), fingerprint, root }))
+    else {
+      io.out(`key          ${pair.public.trim()}`)
+      io.out(`fingerprint  ${fingerprint}`)
+      io.out(`root         ${root}`)
+      io.out('Declare them in the Repository: records.signers gets the key, records.root the root.')
+    }
+    return exit.ok
+  },
+}

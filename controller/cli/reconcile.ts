@@ -1,0 +1,115 @@
+/** `cratewright reconcile`: does what is due now, and says where each request stands. */
+
+import { matchesAny } from '../runtime/glob.ts'
+import { CratewrightError } from '../runtime/errors.ts'
+import { onShutdown } from '../runtime/shutdown.ts'
+import { requestType } from '../kinds/requests/reader.ts'
+import type { StoredStatus } from '../engine/store/store.ts'
+import { type Command, commonOptions, exit, type Io } from './command.ts'
+import { askToLook, holdFolder } from './hold.ts'
+import { ProgressLine } from './progress.ts'
+import { openSession } from './session.ts'
+import { type Wired, wire } from './wire.ts'
+
+export const lifeActions = ['create', 'validate', 'sign-off', 'stage-transfer', 'disclosure', 'publish'] as const
+
+/** Tries of one failing request before the command gives up; `serve` never does. */
+const maxRetries = 4
+
+export const reconcileCommand: Command = {
+  name: 'reconcile',
+  summary: 'do what is due now for one request or all, and say where they stand',
+  arguments: '[<project>]',
+  options: {
+    ...commonOptions,
+    until: { type: 'string', value: '<phase>', help: `stop after ${lifeActions.join(', ')}` },
+    once: { type: 'boolean', help: 'do not try again what fails' },
+  },
+  example: 'scripts/cratewright reconcile asthma-outcomes --config .quickstart/cratewright.yaml',
+  async run(args, io) {
+    const [project] = args.positionals
+    const until = args.string('until')
+    if (until !== undefined && !(lifeActions as readonly string[]).includes(until)) {
+      throw new CratewrightError('UsageInvalid', `--until takes one of ${lifeActions.join(', ')}, not ${JSON.stringify(until)}`)
+    }
+    const { bootstrap, redactor, log } = await openSession(args, io, { quiet: true })
+    const hold = await holdFolder(bootstrap.folder).catch(async error => {
+      const asked = await askToLook(bootstrap.folder).catch(() => false)
+      if (asked) io.err('`cratewright serve` holds the working folder; it was asked to look now.')
+      throw error
+    })
+    const signal = onShutdown(log)
+    const progress = new ProgressLine(io)
+    const wired = await wire(bootstrap, {
+      log, redactor, signal, resync: 0, pushInterval: 0,
+      ...(args.flag('once') ? { maxRetries: 0 } : { maxRetries }),
+      stopAfter: ({ type, name }, step) =>
+        until !== undefined && step.action === until && type.kind === requestType.kind && (project === undefined || name === project),
+      onProgress: (key, state) => progress.show(key.split('/').at(-1) ?? key, state),
+    })
+    try {
+      await wired.controller.lookNow()
+      if (wired.platform.problem && wired.platform.commit === undefined) throw wired.platform.problem
+      for (const key of requestKeys(wired, project)) wired.controller.add(key, 'asked')
+      await wired.controller.settled({ retries: !args.flag('once') })
+      progress.end()
+      if (signal.aborted) return 130
+      const keys = requestKeys(wired, project)
+      if (project !== undefined && keys.length === 0) {
+        throw new CratewrightError('DocumentMissing', `no request ${project} is on the watched branch`, { todo: 'Check the name, and that it is merged.' })
+      }
+      return report(wired, keys, until, args.flag('json'), io)
+    } finally {
+      progress.end()
+      await wired.close()
+      await hold.release()
+    }
+  },
+}
+
+function requestKeys({ store }: Wired, project: string | undefined): string[] {
+  return store.keys().filter(key => key.includes(`/${requestType.kind}/`) && (project === undefined || matchesAny([project], key.split('/').at(-1) ?? '')))
+}
+
+function report(wired: Wired, keys: readonly string[], until: string | undefined, json: boolean, io: Io): number {
+  const states = keys.map(key => ({ key, name: key.split('/').at(-1) ?? key, status: wired.store.status(key) }))
+  const problems = [...wired.store.snapshot().problems].flatMap(([source, found]) => found.map(problem => ({ source, ...problem })))
+  if (json) {
+    io.out(JSON.stringify({ requests: states.map(({ name, status }) => ({ name, ...summaryOf(status) })), problems }, null, 2))
+  } else {
+    for (const { source, message, where } of problems) io.err(`${source}: ${where ? `${where.file}${where.line ? `:${where.line}` : ''}: ` : ''}${message}`)
+    for (const { name, status } of states) for (const line of linesOf(name, status)) io.out(line)
+  }
+  return Math.max(0, ...states.map(({ status }) => codeOf(status, until)))
+}
+
+function summaryOf(status: StoredStatus | undefined) {
+  const detail = (status?.report.detail ?? {}) as { phase?: string }
+  return { phase: detail.phase ?? 'Unknown', ready: status?.report.ready ?? false, reason: status?.report.reason, message: status?.report.message, waits: status?.waits ?? [] }
+}
+
+function linesOf(name: string, status: StoredStatus | undefined): string[] {
+  const { phase, message, waits } = summaryOf(status)
+  return [`${name}: ${phase}. ${message ?? ''}`, ...waits.flatMap(wait => (wait.todo ? [`  ${wait.todo}`] : []))]
+}
+
+const waitsForPeople = new Set(['WaitingForSignOff', 'WaitingForDisclosure', 'Missing', 'HeldByOther', 'ReleaseTaken'])
+
+function codeOf(status: StoredStatus | undefined, until: string | undefined): number {
+  if (!status) return exit.failed
+  if (status.report.ready) return exit.ok
+  const [wait] = status.waits
+  if (!wait) return until === undefined ? exit.waiting : exit.ok
+  if (waitsForPeople.has(wait.reason)) return reached(status, until) ? exit.ok : exit.waiting
+  if (status.report.stalled) return exit.invalid
+  return exit.failed
+}
+
+const order = ['Requested', 'Created', 'Validated', 'SignedOff', 'Staged', 'Disclosed', 'Published']
+const phaseAfter: Record<string, string> = { create: 'Created', validate: 'Validated', 'sign-off': 'SignedOff', 'stage-transfer': 'Staged', disclosure: 'Disclosed', publish: 'Published' }
+
+function reached(status: StoredStatus, until: string | undefined): boolean {
+  if (until === undefined) return false
+  const { phase } = summaryOf(status)
+  return order.indexOf(phase) >= order.indexOf(phaseAfter[until] ?? '')
+}

@@ -1,0 +1,208 @@
+/** The loop: sources feed the store, changes feed the queue, workers run one resource at a time each. */
+
+import type { Clock } from '../runtime/clock.ts'
+import type { Log } from '../runtime/log.ts'
+import type { Key, Kind, PlanStep, Progress, Recorder, Resource, ResourceType } from './kind.ts'
+import { KeyQueue, type Priority } from './queue.ts'
+import { type ReconcileResult, reconcile } from './reconcile.ts'
+import type { GitSource } from './source.ts'
+import type { Store } from './store/store.ts'
+import { TaskRunner } from './tasks.ts'
+
+export interface ControllerOptions {
+  readonly store: Store
+  readonly kinds: readonly Kind[]
+  readonly recorder: Recorder
+  readonly platform: GitSource
+  /** The source of a Repository resource; the same object while nothing about it changed. */
+  readonly sourceOf: (resource: Resource) => GitSource | undefined
+  /** Resources of this type make sources. */
+  readonly repositoryType: ResourceType
+  readonly clock: Clock
+  readonly log: Log
+  readonly instance: string
+  readonly signal: AbortSignal
+  readonly workers?: number
+  /** Milliseconds after which everything is looked at again; 0: never (one-shot commands). */
+  readonly resync: number
+  /** How often a failing key is tried before it is given up; undefined: for ever. */
+  readonly maxRetries?: number
+  readonly stopAfter?: (resource: Resource, step: PlanStep) => boolean
+  readonly onProgress?: (key: Key, progress: Progress) => void
+  readonly onResult?: (key: Key, result: ReconcileResult) => void
+}
+
+export class Controller {
+  readonly #options: ControllerOptions
+  readonly #queue = new KeyQueue()
+  readonly #tasks: TaskRunner
+  readonly #sources = new Map<string, GitSource>()
+  readonly #retries = new Map<Key, number>()
+  readonly #stopped = new Set<Key>()
+  #busy = 0
+  #watching = false
+  #idleListeners: (() => void)[] = []
+
+  constructor(options: ControllerOptions) {
+    this.#options = options
+    this.#tasks = new TaskRunner(options.signal, key => this.#queue.add(key, 'change'), options.onProgress)
+    options.store.onChange((key, what) => this.#changed(key, what))
+    this.#queue.onReady(() => this.#dispatch())
+    options.signal.addEventListener('abort', () => this.#queue.close(), { once: true })
+  }
+
+  get sources(): ReadonlyMap<string, GitSource> {
+    return this.#sources
+  }
+
+  /** Looks at every source once, the platform first; what changed is then on the queue. */
+  async lookNow(): Promise<void> {
+    const { platform, signal } = this.#options
+    await platform.look(signal)
+    await this.#eachSource(source => source.look(signal))
+  }
+
+  /** Looks at sources on their intervals until the signal is aborted. */
+  watch(): void {
+    const { platform, signal } = this.#options
+    this.#watching = true
+    platform.watch(signal, () => {})
+    for (const source of this.#sources.values()) source.watch(signal, () => {})
+  }
+
+  add(key: Key, priority: Priority): void {
+    this.#retries.delete(key)
+    this.#queue.forget(key)
+    this.#queue.add(key, priority)
+  }
+
+  /** Resolves when nothing is ready, running or (without `retries: false`) waiting for its next try. */
+  async settled(options: { retries: boolean }): Promise<void> {
+    const isSettled = () =>
+      this.#queue.ready === 0 && this.#busy === 0 && this.#tasks.running === 0 && (!options.retries || this.#queue.delayed === 0)
+    // Timers of the queue do not keep the process alive; somebody who waits here does.
+    const keepAlive = setInterval(() => this.#tellIdle(), 1000)
+    try {
+      while (!this.#options.signal.aborted && !isSettled()) {
+        await new Promise<void>(resolve => this.#idleListeners.push(resolve))
+      }
+    } finally {
+      clearInterval(keepAlive)
+    }
+  }
+
+  /** After the signal was aborted: resolves when workers and tasks have let go. */
+  async drained(): Promise<void> {
+    while (this.#busy > 0) await new Promise<void>(resolve => this.#idleListeners.push(resolve))
+    await this.#tasks.idle()
+  }
+
+  #dispatch(): void {
+    const { workers = 16, signal } = this.#options
+    while (this.#busy < workers && !signal.aborted) {
+      const next = this.#queue.take()
+      if (!next) return
+      this.#busy++
+      void this.#work(next.key, next.priority === 'asked').finally(() => {
+        this.#busy--
+        this.#queue.done(next.key)
+        this.#tellIdle()
+        this.#dispatch()
+      })
+    }
+  }
+
+  async #work(key: Key, asked: boolean): Promise<void> {
+    if (this.#stopped.has(key)) return
+    const { store, kinds, recorder, clock, log, instance, signal, stopAfter, maxRetries, resync, onResult } = this.#options
+    const result = await reconcile(
+      key,
+      {
+        store, recorder, clock, log, instance, signal, tasks: this.#tasks,
+        kindOf: resource => kinds.find(kind => sameType(kind.type, resource.type)),
+        confirm: resource => this.#confirm(resource),
+        ...(stopAfter ? { stopAfter } : {}),
+      },
+      asked,
+    )
+    onResult?.(key, result)
+    if (result.state === 'stopped') this.#stopped.add(key)
+    if (result.state === 'retry') {
+      const retries = (this.#retries.get(key) ?? 0) + 1
+      this.#retries.set(key, retries)
+      if (maxRetries === undefined || retries <= maxRetries) this.#queue.retry(key)
+      return
+    }
+    this.#retries.delete(key)
+    this.#queue.forget(key)
+    if (resync > 0) this.#queue.addAfter(key, resync * (0.9 + 0.2 * Math.random()), 'resync')
+  }
+
+  async #confirm(resource: Resource): Promise<boolean> {
+    const { platform, signal } = this.#options
+    const sources = [platform, this.#sources.get(resource.origin.repository)].filter(source => source !== undefined)
+    const unmoved = await Promise.all([...new Set(sources)].map(source => source.confirm(signal)))
+    if (unmoved.every(Boolean)) return true
+    await Promise.all(sources.map(source => source.look(signal)))
+    // A source that moved and cannot be read stops its recorded steps: what the last look saw is no longer what is there.
+    const problem = sources.map(source => source.problem).find(problem => problem !== undefined)
+    if (problem) throw problem
+    return false
+  }
+
+  #changed(key: Key, what: 'spec' | 'ready'): void {
+    const { store, kinds, repositoryType } = this.#options
+    const resource = store.get(key)
+    const [group, kind, namespace, name] = key.split('/')
+    if (kind === repositoryType.kind && group === repositoryType.group && what === 'spec') this.#repositoryChanged(name ?? '', resource)
+    if (what === 'spec' && resource) this.#queue.add(key, 'change')
+    for (const other of store.keys()) {
+      const dependant = store.get(other)
+      const references = dependant && kinds.find(candidate => sameType(candidate.type, dependant.type))?.references(dependant)
+      const wakes = references?.some(
+        reference =>
+          reference.type.kind === kind && reference.type.group === group &&
+          (reference.named ? reference.name === name && (reference.namespace ?? '') === namespace : what === 'spec'),
+      )
+      if (wakes) this.#queue.add(other, 'change')
+    }
+  }
+
+  #repositoryChanged(name: string, resource: Resource | undefined): void {
+    const { sourceOf, signal } = this.#options
+    const source = resource && resource.problems.every(problem => problem.severity !== 'error') ? sourceOf(resource) : undefined
+    const before = this.#sources.get(name)
+    if (before === source) return
+    before?.stop()
+    if (!source) {
+      this.#sources.delete(name)
+      return
+    }
+    this.#sources.set(name, source)
+    if (this.#watching) {
+      source.watch(signal, () => {})
+      void source.look(signal).then(() => resource && this.#queue.add(resource.key, 'change'))
+    }
+  }
+
+  async #eachSource(look: (source: GitSource) => Promise<boolean>): Promise<void> {
+    await Promise.all(
+      [...this.#sources].map(async ([name, source]) => {
+        await look(source)
+        const repository = this.#options.store.keys().find(key => key.endsWith(`/${this.#options.repositoryType.kind}//${name}`))
+        if (repository) this.#queue.add(repository, 'change')
+      }),
+    )
+  }
+
+  #tellIdle(): void {
+    const listeners = this.#idleListeners
+    this.#idleListeners = []
+    for (const listener of listeners) listener()
+  }
+}
+
+
+function sameType(a: ResourceType, b: ResourceType): boolean {
+  return a.group === b.group && a.kind === b.kind
+}

@@ -1,0 +1,253 @@
+/** One run for one resource: observe, plan, apply, record, until there is nothing to do but wait. */
+
+import { canonicalJson } from '../runtime/canonical.ts'
+import type { Clock } from '../runtime/clock.ts'
+import { asCratewrightError, type CratewrightError, problemOf } from '../runtime/errors.ts'
+import type { Log } from '../runtime/log.ts'
+import { conditionsOf } from './conditions.ts'
+import type {
+  Context,
+  EntryDraft,
+  History,
+  Key,
+  Kind,
+  Plan,
+  PlanStep,
+  Progress,
+  Recorder,
+  Resource,
+  Snapshot,
+  StatusReport,
+  Wait,
+} from './kind.ts'
+import type { Store, StoredStatus } from './store/store.ts'
+import type { TaskRunner } from './tasks.ts'
+
+export interface ReconcileRoom {
+  readonly store: Store
+  readonly kindOf: (resource: Resource) => Kind | undefined
+  readonly recorder: Recorder
+  readonly tasks: TaskRunner
+  readonly clock: Clock
+  readonly log: Log
+  readonly instance: string
+  readonly signal: AbortSignal
+  /** True when no source of the resource has moved since the snapshot; otherwise the sources were read again. */
+  readonly confirm: (resource: Resource) => Promise<boolean>
+  /** True when the run should end once this step is recorded (`--until`). */
+  readonly stopAfter?: (resource: Resource, step: PlanStep) => boolean
+}
+
+export type ReconcileResult =
+  /** Nothing to do now: done, or waiting for something that wakes the resource. */
+  | { readonly state: 'settled' }
+  /** A task runs; its end wakes the resource. */
+  | { readonly state: 'running' }
+  | { readonly state: 'stopped' }
+  | { readonly state: 'retry'; readonly error: CratewrightError }
+
+/** More rounds than the longest life of any kind has steps: reaching it means that a plan does not converge. */
+const maxRounds = 50
+
+export async function reconcile(key: Key, room: ReconcileRoom, asked: boolean): Promise<ReconcileResult> {
+  for (let round = 0; round < maxRounds; round++) {
+    const resource = room.store.get(key)
+    const kind = resource && room.kindOf(resource)
+    if (!resource || !kind) return { state: 'settled' }
+    try {
+      const result = await runRound(resource, kind, room, asked && round === 0)
+      if (result) return result
+    } catch (error) {
+      if (room.signal.aborted) return { state: 'stopped' }
+      return failed(resource, room, asCratewrightError(error))
+    }
+  }
+  room.log.error('a plan does not converge', { key })
+  return { state: 'settled' }
+}
+
+/** One observe, plan, apply. Undefined: go round again. */
+async function runRound(resource: Resource, kind: Kind, room: ReconcileRoom, asked: boolean): Promise<ReconcileResult | undefined> {
+  const { store, recorder, signal, tasks, clock, instance, log } = room
+  const snapshot = store.snapshot()
+  const history = (await recorder.history(resource, signal)) ?? noHistory
+  const context: Context = {
+    key: resource.key, snapshot, history, connect: true, asked, instance,
+    tasks: tasks.for(resource.key), clock, signal, log: log.child({ key: resource.key }),
+  }
+  const observed = await kind.observe(resource, context)
+  const blocked = blockedBy(kind.references(resource), snapshot, store)
+  const plan: Plan = blocked.length > 0 ? { steps: [], waits: blocked, then: [] } : kind.plan(resource, observed)
+  setStatus(resource, room, kind.report(resource, observed, plan), plan)
+
+  let written = history
+  for (const step of plan.steps) {
+    // A decision that is recorded is made on what the servers have now, not on what the last look saw.
+    if (step.record !== 'none' && !(await room.confirm(resource))) return undefined
+    const begun = step.record === 'pair' ? await begin(step, kind, resource, room, written, snapshot) : written
+    if ('state' in begun) return begun.state === 'again' ? undefined : begun
+    written = begun
+    const result = await perform(step, kind, resource, room, { ...context, history: written })
+    if ('state' in result) return result
+    written = result.history
+    if (room.stopAfter?.(resource, step)) {
+      await finish(resource, kind, room, context)
+      return { state: 'stopped' }
+    }
+    if (!result.done) return undefined
+  }
+  if (plan.steps.length > 0) return undefined
+  await recorder.project(resource, signal)
+  recorder.status(resource, publicStatus(resource, store.status(resource.key)))
+  return { state: 'settled' }
+}
+
+/** After a stop: the status says where it stopped, without doing what would come next. */
+async function finish(resource: Resource, kind: Kind, room: ReconcileRoom, context: Context): Promise<void> {
+  const history = (await room.recorder.history(resource, room.signal)) ?? noHistory
+  const observed = await kind.observe(resource, { ...context, history, asked: false })
+  const plan = kind.plan(resource, observed)
+  setStatus(resource, room, kind.report(resource, observed, plan), plan)
+  room.recorder.status(resource, publicStatus(resource, room.store.status(resource.key)))
+}
+
+/** The history with an open *started* for this step; one that is open for something else is closed first. */
+async function begin(
+  step: PlanStep, kind: Kind, resource: Resource, room: ReconcileRoom, history: History, snapshot: Snapshot,
+): Promise<History | ReconcileResult | { state: 'again' }> {
+  const commits = commitsOf(snapshot, resource)
+  const intent = kind.intent?.(step) ?? {}
+  const { open } = history
+  if (!open) {
+    return room.recorder.append(resource, [{ ...intent, action: step.action, event: 'started', commits }], room.signal)
+  }
+  if (open.instance !== room.instance) {
+    const wait: Wait = {
+      reason: 'HeldByOther',
+      message: `step ${open.action} was started by another controller (${open.instance}) on ${open.time}`,
+      todo: 'Stop the other controller, or wait until it has ended its step.',
+    }
+    setStatus(resource, room, { ready: false, progressing: false, stalled: true, reason: wait.reason, message: wait.message, detail: {} }, { steps: [], waits: [wait], then: [] })
+    return { state: 'settled' }
+  }
+  const same = open.action === step.action && canonicalJson(sameness(open)) === canonicalJson(sameness(intent))
+  if (same) return history
+  // The work of the open step must have ended before its successor touches the same files.
+  if (room.tasks.cancel(resource.key)) return { state: 'running' }
+  await room.recorder.append(
+    resource,
+    [{ action: open.action, event: 'outcome', started: open.number, result: 'abandoned', commits, ...sameness(open) }],
+    room.signal,
+  )
+  return { state: 'again' }
+}
+
+function sameness({ digests, generation, release }: Pick<EntryDraft, 'digests' | 'generation' | 'release'>) {
+  return { ...(digests ? { digests } : {}), ...(generation ? { generation } : {}), ...(release ? { release } : {}) }
+}
+
+async function perform(
+  step: PlanStep, kind: Kind, resource: Resource, room: ReconcileRoom, context: Context,
+): Promise<ReconcileResult | { history: History; done: boolean }> {
+  const { recorder, signal } = room
+  const outcome = await kind.apply(step, context).catch(error => ({ state: 'failed' as const, error: asCratewrightError(error) }))
+  if (signal.aborted) return { state: 'stopped' }
+  const open = context.history.open
+  const commits = commitsOf(context.snapshot, resource)
+  if (outcome.state === 'running') {
+    showProgress(resource, room, step, outcome.progress)
+    return { state: 'running' }
+  }
+  if (outcome.state === 'failed' && outcome.error.retryable) {
+    const { code, message } = outcome.error
+    const known = context.history.entries.some(entry => entry.started === open?.number && entry.error?.code === code)
+    if (step.record === 'pair' && open && !known) {
+      await recorder.append(
+        resource,
+        [{ action: 'error', event: 'noted', started: open.number, commits, error: { code, message }, ...sameness(open) }],
+        signal,
+      )
+    }
+    return failed(resource, room, outcome.error)
+  }
+  const { state: _, ...detail } = outcome
+  const error = outcome.state === 'failed' ? { error: { code: outcome.error.code, message: outcome.error.message } } : {}
+  const result = outcome.state
+  if (step.record === 'none') {
+    return outcome.state === 'failed' ? failed(resource, room, outcome.error) : { history: context.history, done: true }
+  }
+  const draft: EntryDraft =
+    step.record === 'noted'
+      ? { ...detail, ...error, action: step.action, event: 'noted', commits, ...(result === 'failed' ? { result } : {}) }
+      : { ...(open ? sameness(open) : {}), ...detail, ...error, action: step.action, event: 'outcome', commits, result, ...(open ? { started: open.number } : {}) }
+  return { history: await recorder.append(resource, [draft], signal), done: result === 'done' }
+}
+
+function commitsOf(snapshot: Snapshot, resource: Resource): EntryDraft['commits'] {
+  const platform = snapshot.commits.get('platform')
+  const projects = snapshot.commits.get(resource.origin.repository)
+  return { ...(platform ? { platform } : {}), ...(projects ? { projects } : {}) }
+}
+
+/** Named references that are absent or not Ready. */
+function blockedBy(references: ReturnType<Kind['references']>, snapshot: Snapshot, store: Store): Wait[] {
+  return references.flatMap(reference => {
+    if (!reference.named) return []
+    const target = snapshot.get(reference.type, reference.name, reference.namespace)
+    const name = `${reference.type.kind} ${reference.name}`
+    if (!target) return [{ reason: 'DependencyNotFound', message: `${name} is not declared`, on: [name] }]
+    const report = store.status(target.key)?.report
+    if (report?.ready) return []
+    return [{ reason: 'DependencyNotReady', message: `${name} is not ready: ${report?.message ?? 'not looked at yet'}`, on: [name] }]
+  })
+}
+
+function failed(resource: Resource, room: ReconcileRoom, error: CratewrightError): ReconcileResult {
+  const level = error.code === 'Internal' ? 'error' : 'warn'
+  room.log[level]('a run failed', { key: resource.key, code: error.code, error: error.message, cause: error.code === 'Internal' ? String((error.cause as Error)?.stack ?? error.cause) : undefined })
+  const { message, todo } = problemOf(error)
+  setStatus(
+    resource, room,
+    { ready: false, progressing: error.retryable, stalled: !error.retryable, reason: error.code, message, detail: room.store.status(resource.key)?.report.detail ?? {} },
+    { steps: [], waits: [{ reason: error.code, message, todo }], then: [] },
+  )
+  room.recorder.status(resource, publicStatus(resource, room.store.status(resource.key)))
+  return error.retryable ? { state: 'retry', error } : { state: 'settled' }
+}
+
+function showProgress(resource: Resource, room: ReconcileRoom, step: PlanStep, progress: Progress): void {
+  const before = room.store.status(resource.key)
+  if (!before) return
+  const message = `${step.summary}: ${progress.message}`
+  room.store.setStatus(resource.key, { ...before, report: { ...before.report, progressing: true, message } })
+}
+
+function setStatus(resource: Resource, room: ReconcileRoom, report: StatusReport, plan: Plan): void {
+  const before = room.store.status(resource.key)
+  room.store.setStatus(resource.key, {
+    conditions: conditionsOf(report, before?.conditions ?? [], room.clock.now()),
+    observedGeneration: resource.generation,
+    observedRevision: resource.origin.commit,
+    problems: resource.problems,
+    report,
+    next: plan.steps.map(step => step.summary),
+    waits: plan.waits,
+    then: plan.then,
+  })
+}
+
+/** What `status/` on the records branch holds. */
+function publicStatus(resource: Resource, status: StoredStatus | undefined): unknown {
+  if (!status) return undefined
+  const { report, ...rest } = status
+  return {
+    kind: resource.type.kind,
+    name: resource.name,
+    ...(resource.namespace ? { namespace: resource.namespace } : {}),
+    origin: { repository: resource.origin.repository, file: resource.origin.where.file },
+    ...rest,
+    detail: report.detail,
+  }
+}
+
+const noHistory: History = { entries: [], head: '0'.repeat(64), open: undefined }

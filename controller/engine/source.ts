@@ -1,0 +1,113 @@
+/** A Git ref that is watched: looks at it when told or when its time has come, and puts what it declares into the store. */
+
+import type { GitRepository, Oid } from '../git/repository.ts'
+import { asCratewrightError, CratewrightError } from '../runtime/errors.ts'
+import type { Log } from '../runtime/log.ts'
+import type { Reader } from './kind.ts'
+import type { Store } from './store/store.ts'
+
+export interface GitSourceOptions {
+  readonly name: string
+  readonly repository: GitRepository
+  /** A full ref; the only one whose content is desired state. */
+  readonly ref: string
+  readonly reader: Reader
+  /** The commit to apply for a tip: itself, or the newest one that may be applied; throws where there is none. */
+  readonly accept?: (tip: Oid, signal: AbortSignal) => Promise<Oid>
+  readonly store: Store
+  readonly log: Log
+  /** Milliseconds between looks; ±10 % jitter, so that many sources do not look at once. */
+  readonly interval: number
+}
+
+export class GitSource {
+  readonly #options: GitSourceOptions
+  #looking: Promise<boolean> | undefined
+  #timer: NodeJS.Timeout | undefined
+  #stopped = false
+  #tip: Oid | undefined
+  #commit: Oid | undefined
+  #problem: CratewrightError | undefined
+
+  constructor(options: GitSourceOptions) {
+    this.#options = options
+  }
+
+  get name(): string {
+    return this.#options.name
+  }
+
+  get repository(): GitRepository {
+    return this.#options.repository
+  }
+
+  /** The commit whose content is in the store. */
+  get commit(): Oid | undefined {
+    return this.#commit
+  }
+
+  /** Why the last look failed; what was read before stays. */
+  get problem(): CratewrightError | undefined {
+    return this.#problem
+  }
+
+  /** Looks once; one look at a time. True when the store was changed. Errors are kept in `problem`, not thrown. */
+  look(signal: AbortSignal): Promise<boolean> {
+    this.#looking ??= this.#look(signal).finally(() => {
+      this.#looking = undefined
+    })
+    return this.#looking
+  }
+
+  /** True when the server still has the ref where the store's content was read. Errors are thrown. */
+  async confirm(signal: AbortSignal): Promise<boolean> {
+    const { repository, ref } = this.#options
+    return (await repository.resolve(ref, signal)) === this.#tip
+  }
+
+  /** Looks again and again until the signal is aborted. */
+  watch(signal: AbortSignal, onLooked: () => void): void {
+    const again = () => {
+      if (signal.aborted || this.#stopped) return
+      this.#timer = setTimeout(
+        () => void this.look(signal).then(onLooked).finally(again),
+        this.#options.interval * (0.9 + 0.2 * Math.random()),
+      )
+      this.#timer.unref()
+    }
+    signal.addEventListener('abort', () => this.stop(), { once: true })
+    again()
+  }
+
+  /** Ends watching; what was read stays in the store. */
+  stop(): void {
+    this.#stopped = true
+    clearTimeout(this.#timer)
+  }
+
+  async #look(signal: AbortSignal): Promise<boolean> {
+    const { name, repository, ref, reader, accept, store, log } = this.#options
+    try {
+      const tip = await repository.resolve(ref, signal)
+      if (tip === undefined) throw new CratewrightError('GitRefMissing', `${name}: the server has no ${ref}`)
+      if (tip === this.#tip && !this.#problem) return false
+      await repository.fetch(ref, tip, signal)
+      const commit = accept ? await accept(tip, signal) : tip
+      const read = commit === this.#commit ? undefined : await reader.read(commit, signal)
+      if (read) store.replace(name, commit, read)
+      this.#tip = tip
+      this.#commit = commit
+      this.#problem = undefined
+      if (read) log.info('read a new commit', { source: name, commit, resources: read.resources.length, problems: read.problems.length })
+      return read !== undefined
+    } catch (error) {
+      if (signal.aborted) return false
+      const problem = asCratewrightError(error)
+      if (problem.code !== this.#problem?.code) {
+        log.warn('a source could not be read', { source: name, code: problem.code, error: problem.message })
+      }
+      this.#problem = problem
+      return false
+    }
+  }
+}

@@ -1,0 +1,63 @@
+/** What git says on standard error, as errors of the catalogue. The messages are those of git with LC_ALL=C. */
+
+import { CratewrightError, type ErrorCode } from '../runtime/errors.ts'
+import type { RunResult } from '../runtime/process.ts'
+import type { Redactor } from '../runtime/secrets.ts'
+
+/**
+ * First match counts. What the server says ("remote: …") is untrusted text: it is shown, but only git's own lines are
+ * looked at, except for the one answer that upload-pack gives as an error packet.
+ */
+const causes: readonly (readonly [ErrorCode, RegExp])[] = [
+  ['GitRefMissing', /couldn't find remote ref/],
+  [
+    'GitObjectMissing',
+    /not our ref|unadvertised object|bad object|not a valid (object|commit) name|not a tree object/i,
+  ],
+  ['GitDenied', /authentication failed|could not read (username|password)|returned error: 40[13]\b/i],
+  ['GitDenied', /permission denied|access denied|dubious ownership|host key verification failed/i],
+  [
+    'GitUnreachable',
+    /unable to access|could not resolve|(failed|unable|couldn't) to? ?connect|connection (refused|reset|closed)|timed out/i,
+  ],
+  ['GitUnreachable', /hung up|early eof|rpc failed|unexpected disconnect|could not read from remote/i],
+  [
+    'GitUnreachable',
+    /does not appear to be a git repository|repository '.*' (not found|does not exist)|not valid: is this/i,
+  ],
+]
+
+/** Damage of the local mirror: a file cut by a crash of the machine, removed or changed by someone. */
+const damage = new RegExp(
+  [
+    '^(error|fatal): (packfile|index file|object file|loose object|inflate) ',
+    'does not match index|is corrupt|unable to (unpack|parse) |unable to read tree|could not read [0-9a-f]{40}',
+    'bad object refs/|did not send all necessary objects|failed to traverse parents',
+    'not a git repository|bad config',
+  ].join('|'),
+  'i',
+)
+
+const maxMessage = 500
+
+/** The mirror must be made again; reaches callers only where that has not helped. */
+export class MirrorDamaged extends CratewrightError {}
+
+export function gitFailure(command: string, result: RunResult, redactor: Redactor): CratewrightError {
+  const own = result.stderr.split('\n').filter(line => !line.startsWith('remote:'))
+  const said =
+    visible(redactor.redact(result.stderr.replaceAll(/\/\/[^/\s]*@/g, '//***@'))) || `it ended with code ${result.code}`
+  const message = `git ${command}: ${said}`
+  if (own.some(line => damage.test(line))) return new MirrorDamaged('GitFailed', message)
+  const code = causes.find(([, pattern]) => own.some(line => pattern.test(line)))?.[0] ?? 'GitFailed'
+  return new CratewrightError(code, message)
+}
+
+/** One line without control characters: a server's text must not move the cursor of whoever reads the log. */
+export function visible(text: string): string {
+  const line = text
+    .trim()
+    .replaceAll(/\s*\n\s*/g, '; ')
+    .replaceAll(/[\x00-\x1f\x7f-\x9f]/g, ' ')
+  return line.length > maxMessage ? `${line.slice(0, maxMessage)}…` : line
+}

@@ -1,0 +1,111 @@
+/** What the platform's kinds report of themselves. They are read from Git and act on nothing. */
+
+import type { Context, Kind, Plan, Reference, Resource, ResourceType } from '../../engine/kind.ts'
+import { asCratewrightError, catalogue, type ErrorCode } from '../../runtime/errors.ts'
+import type {
+  ApproverGroupSpec,
+  FileStoreSpec,
+  PersonSpec,
+  RepositorySpec,
+  SourceConnectionSpec,
+} from '../../../schemas/generated/types.ts'
+import { approverGroupType, fileStoreType, personType, repositoryType, sourceConnectionType } from '../types.ts'
+
+interface Finding {
+  readonly code: ErrorCode
+  readonly message: string
+}
+
+interface DeclaredKind<Spec> {
+  readonly type: ResourceType
+  readonly references?: readonly Reference[]
+  /** What stands in its way now; empty: it is Ready. */
+  readonly findings: (resource: Resource<Spec>, context: Context) => Promise<readonly Finding[]>
+  readonly summary: (spec: Spec) => string
+}
+
+/** A kind that only declares: observed, reported, never applied. */
+function declared<Spec>({ type, references = [], findings, summary }: DeclaredKind<Spec>): Kind<Spec, readonly Finding[]> {
+  return {
+    type,
+    references: () => references,
+    observe: (resource, context) => findings(resource, context),
+    plan: (_, found): Plan => ({
+      steps: [],
+      waits: found.map(({ code, message }) => ({ reason: code, message, todo: catalogue[code].todo })),
+      then: [],
+    }),
+    apply: async () => ({ state: 'done' }),
+    report: (resource, found) => {
+      const [first] = found
+      const stalled = found.some(({ code }) => !catalogue[code].retryable)
+      return {
+        ready: found.length === 0,
+        progressing: false,
+        stalled,
+        reason: first?.code ?? 'Declared',
+        message: first?.message ?? summary(resource.spec),
+        detail: {},
+      }
+    },
+  }
+}
+
+export interface PlatformRoom {
+  /** Why the Repository's branch cannot be read; undefined: it can. */
+  readonly repositoryProblem: (name: string) => Finding | undefined
+  /** Fails where the connection's credential cannot be read. */
+  readonly checkConnection: (connection: Resource<SourceConnectionSpec>) => Promise<void>
+  /** Fails where the store's folders are not there or not fit. */
+  readonly checkStore: (store: Resource<FileStoreSpec>) => Promise<void>
+}
+
+export function platformKinds(room: PlatformRoom): Kind[] {
+  const person = declared<PersonSpec>({
+    type: personType,
+    findings: async () => [],
+    summary: spec => `${spec.displayName}, ${count(spec.keys?.length ?? 0, 'key')}`,
+  })
+  const repository = declared<RepositorySpec>({
+    type: repositoryType,
+    findings: async resource => {
+      const problem = room.repositoryProblem(resource.name)
+      return problem ? [problem] : []
+    },
+    summary: spec => `watching ${spec.ref ?? 'refs/heads/main'}`,
+  })
+  const approverGroup = declared<ApproverGroupSpec>({
+    type: approverGroupType,
+    references: [{ named: false, type: personType }],
+    findings: async (resource, { snapshot }) => {
+      const unknown = resource.spec.members.filter(({ person: name }) => !snapshot.get(personType, name))
+      return unknown.map(({ person: name }) => ({ code: 'DocumentInvalid', message: `member ${name} is not a declared Person, and counts for nothing` }))
+    },
+    summary: spec => `${count(spec.members.length, 'member')}, quorum ${spec.quorum ?? 1}, ${spec.phases.join(' and ')}`,
+  })
+  const sourceConnection = declared<SourceConnectionSpec>({
+    type: sourceConnectionType,
+    findings: (resource, { connect }) => (connect ? asFindings(room.checkConnection(resource)) : Promise.resolve([])),
+    summary: spec => `${spec.type} at ${spec.host}:${spec.port}`,
+  })
+  const fileStore = declared<FileStoreSpec>({
+    type: fileStoreType,
+    findings: resource => asFindings(room.checkStore(resource)),
+    summary: spec => `${spec.type}, production in ${spec.production}`,
+  })
+  return [person, repository, approverGroup, sourceConnection, fileStore] as Kind[]
+}
+
+async function asFindings(check: Promise<void>): Promise<readonly Finding[]> {
+  try {
+    await check
+    return []
+  } catch (error) {
+    const { code, message } = asCratewrightError(error)
+    return [{ code, message }]
+  }
+}
+
+function count(number: number, what: string): string {
+  return `${number} ${what}${number === 1 ? '' : 's'}`
+}

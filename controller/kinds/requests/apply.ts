@@ -1,0 +1,228 @@
+/** Doing the steps of a request. Each task may be killed anywhere and run again: what is done is found done. */
+
+import { datasetFolder } from '../../crate/payload-name.ts'
+import type { OpenSource, SourceTarget, TableDescription } from '../../data/source.ts'
+import type { FileStore, ReleaseKey } from '../../data/store.ts'
+import type { Context, EntryDetail, Outcome, Progress, Resource } from '../../engine/kind.ts'
+import type { Oid } from '../../git/repository.ts'
+import { canonicalJson } from '../../runtime/canonical.ts'
+import { CratewrightError } from '../../runtime/errors.ts'
+import type { FileStoreSpec, SourceConnectionSpec } from '../../../schemas/generated/types.ts'
+import { closeRelease } from './close.ts'
+import { outputsDigest } from './digests.ts'
+import type { RequestDocuments } from './documents.ts'
+import { publishRelease } from './publish.ts'
+import { type RequestSpec, requestType } from './reader.ts'
+import { renderReport, summarize } from './report-files.ts'
+import { type RequestedTable, type Resolved, requestedTables, resolveRequest, scopeDigest, scopeTables } from './resolve.ts'
+import { type OutputFile, type RequestState, stateOf } from './state.ts'
+import { detailOf, type RequestStep } from './steps.ts'
+
+/** What the steps need of the world; wired in cli/. */
+export interface RequestRoom {
+  readonly openSource: OpenSource
+  /** Reads the credential and checks the host. Errors: SecretNotFound, HostNotAllowed. */
+  readonly targetOf: (connection: Resource<SourceConnectionSpec>, database: string) => Promise<SourceTarget>
+  readonly storeOf: (store: Resource<FileStoreSpec>) => Promise<FileStore>
+  readonly documentsAt: (resource: Resource<RequestSpec>, commit: Oid, signal: AbortSignal) => Promise<ReadonlyMap<string, Uint8Array>>
+  /** The controller's own key: signs bags. */
+  readonly signer: { readonly sign: (data: Uint8Array, namespace: string) => string; readonly publicKey: string }
+}
+
+/** Values in fewer rows than this are not shown to approvers as counts. */
+export const smallCellThreshold = 10
+
+/** What a task returns where it refuses to go on. */
+export interface Refusal {
+  readonly refused: 'scope' | 'staged'
+  readonly message: string
+}
+
+export interface StepContext {
+  readonly resource: Resource<RequestSpec>
+  readonly documents: RequestDocuments
+  readonly resolved: Resolved
+  readonly state: RequestState
+  readonly context: Context
+  readonly room: RequestRoom
+  readonly release: ReleaseKey
+}
+
+export async function applyRequest(step: RequestStep, context: Context, room: RequestRoom): Promise<Outcome> {
+  switch (step.action) {
+    case 'create':
+    case 'statement':
+    case 'sign-off':
+    case 'disclosure':
+      return { state: 'done', ...detailOf(step) }
+    case 'change':
+      return step.voids
+        ? { state: 'failed', error: new CratewrightError('ApprovalVoid', `${step.summary}`), ...detailOf(step) }
+        : { state: 'done', ...detailOf(step) }
+    case 'validate':
+      return runTask(step, context, room, validateRequest)
+    case 'stage-transfer':
+      return runTask(step, context, room, stageRelease)
+    case 'close':
+      return runTask(step, context, room, closeRelease)
+    case 'publish':
+      return runTask(step, context, room, publishRelease)
+  }
+}
+
+export type StepTask = (
+  at: StepContext, signal: AbortSignal, report: (progress: Progress) => void,
+) => Promise<(EntryDetail & { failed?: CratewrightError }) | Refusal>
+
+async function runTask(step: RequestStep, context: Context, room: RequestRoom, task: StepTask): Promise<Outcome> {
+  const at = stepContext(context, room)
+  const { connection } = at.resolved
+  const target = { name: `SourceConnection ${connection.name}`, limit: connection.spec.maxConnections ?? 4 }
+  const result = context.tasks.run(`${step.action}-${context.history.open?.number ?? 0}`, target, (signal, report) => task(at, signal, report))
+  if (result.state === 'running') return result
+  const ended = result.value
+  if ('refused' in ended) {
+    return { state: 'failed', error: new CratewrightError('ApprovalVoid', ended.message), facts: { void: ended.refused } }
+  }
+  const { failed, ...detail } = ended
+  return failed ? { state: 'failed', error: failed, ...detail } : { state: 'done', ...detail }
+}
+
+function stepContext(context: Context, room: RequestRoom): StepContext {
+  const [, , namespace, name = ''] = context.key.split('/')
+  const resource = context.snapshot.get<RequestSpec>(requestType, name, namespace)
+  const documents = resource?.spec.documents
+  if (!resource || !documents) throw new CratewrightError('ApprovalVoid', `${name} is no longer a valid request`)
+  const { resolved, problems } = resolveRequest(documents, name, resource.spec.folder, context.snapshot)
+  if (!resolved) throw new CratewrightError('ApprovalVoid', problems[0]?.message ?? 'the connection is gone')
+  const state = stateOf(context.history)
+  return { resource, documents, resolved, state, context, room, release: { project: name, release: state.release } }
+}
+
+const validateRequest: StepTask = async ({ documents, resolved, room }, signal, report) => {
+  report({ message: 'reading the catalogue' })
+  const source = room.openSource(await room.targetOf(resolved.connection, resolved.database))
+  const { tables, findings } = await source.describe(requestedTables(documents.ingress), signal)
+  const errors = findings.filter(({ severity }) => severity === 'error')
+  const { inputs } = resolved
+  const [first] = errors
+  if (first) {
+    const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : ''
+    const facts = { inputs, findings: errors.map(({ code, message }) => ({ code, message })) }
+    return { failed: new CratewrightError(first.code, `${first.message}${more}`), facts }
+  }
+  const described = tables.filter((table): table is TableDescription => table !== undefined)
+  return {
+    digests: { request: documents.digest, scope: scopeDigest(documents, resolved, described) },
+    facts: { inputs, tables: scopeTables(documents, described) },
+  }
+}
+
+/** The catalogue as it is now, or why it is no longer what was signed off. */
+export async function confirmScope(at: StepContext, signal: AbortSignal): Promise<{ tables: readonly TableDescription[] } | Refusal> {
+  const { documents, resolved, room, state } = at
+  const refuse = (message: string): Refusal => ({ refused: 'scope', message })
+  if (documents.digest !== state.requestDigest) return refuse('the request is not the one that was signed off')
+  const source = room.openSource(await room.targetOf(resolved.connection, resolved.database))
+  const { tables, findings } = await source.describe(requestedTables(documents.ingress), signal)
+  const finding = findings.find(({ severity }) => severity === 'error')
+  if (finding) return refuse(`the source changed since the sign-off: ${finding.message}`)
+  const described = tables.filter((table): table is TableDescription => table !== undefined)
+  if (scopeDigest(documents, resolved, described) !== state.validation?.scope) {
+    return refuse('tables, views or columns of the source changed since the sign-off')
+  }
+  return { tables: described }
+}
+
+interface FinishedDataset {
+  readonly files: readonly OutputFile[]
+  readonly reports: readonly { readonly path: string; readonly report: Parameters<typeof summarize>[1] }[]
+}
+
+/**
+ * Extracts each dataset in one snapshot. A finished dataset leaves a note in the work area, so that a killed transfer goes on
+ * with the next one; a transfer that was started anew begins with nothing.
+ */
+const stageRelease: StepTask = async (at, signal, report) => {
+  const { documents, resolved, room, context, release } = at
+  const started = context.history.open
+  const startedAt = started?.time ?? ''
+  const scope = await confirmScope(at, signal)
+  if ('refused' in scope) return scope
+  const store = await room.storeOf(resolved.store)
+  const attempt = Buffer.from(canonicalJson({ attempt: started?.number ?? 0 }))
+  const present = await store.read(release, 'work', 'attempt.json')
+  if (!present || !Buffer.from(present).equals(attempt)) {
+    await store.discard(release)
+    await store.write(release, 'work', 'attempt.json', attempt)
+  }
+  const requested = requestedTables(documents.ingress)
+  const finished: FinishedDataset[] = []
+  for (const dataset of documents.ingress.datasets) {
+    const note = `${datasetFolder(dataset.name)}.json`
+    const before = await readNote(store, release, note)
+    if (before) {
+      finished.push(before)
+      continue
+    }
+    const tables = requested.flatMap((table, index) => {
+      const description = scope.tables[index]
+      return table.dataset === dataset.name && description ? [{ table, description }] : []
+    })
+    const done = await extractDataset(at, store, tables, signal, report)
+    await store.write(release, 'work', note, Buffer.from(canonicalJson(done)))
+    finished.push(done)
+  }
+  const files = finished.flatMap(dataset => dataset.files)
+  const reports = finished.flatMap(dataset => dataset.reports)
+  for (const { name, content } of renderReport(at.resource.name, at.state.release, reports, smallCellThreshold)) {
+    await store.write(release, 'review', name, content)
+  }
+  const summary = reports.map(({ path, report: table }) => summarize(path, table, smallCellThreshold))
+  return {
+    digests: { request: at.state.requestDigest, scope: at.state.validation?.scope ?? '', outputs: outputsDigest(files) },
+    facts: { files, summary, threshold: smallCellThreshold, startedAt, staging: store.location(release, 'staging') },
+  }
+}
+
+async function extractDataset(
+  at: StepContext, store: FileStore, tables: readonly { table: RequestedTable; description: TableDescription }[],
+  signal: AbortSignal, report: (progress: Progress) => void,
+): Promise<FinishedDataset> {
+  const { room, resolved, release } = at
+  const source = room.openSource(await room.targetOf(resolved.connection, resolved.database))
+  const prepared = []
+  for (const { table, description } of tables) prepared.push({ description, file: await store.prepare(release, table.path) })
+  const extracted = await source.extract(
+    {
+      tables: prepared,
+      k: smallCellThreshold,
+      onProgress: ({ table, rows, bytes, estimatedRows }) =>
+        report({
+          message: `table ${table}`, rows, bytes,
+          ...(estimatedRows ? { fraction: Math.min(1, rows / estimatedRows) } : {}),
+        }),
+    },
+    signal,
+  )
+  const files: OutputFile[] = []
+  const reports: { path: string; report: Parameters<typeof summarize>[1] }[] = []
+  for (const [index, { table }] of tables.entries()) {
+    const one = extracted[index]
+    if (!one) throw new CratewrightError('SourceFailed', `table ${table.table} was not extracted`)
+    const { dataset, path, schema } = table
+    files.push({ path, dataset, schema, table: table.table, size: one.size, sha256: one.sha256, sha512: one.sha512 })
+    reports.push({ path, report: one.report })
+  }
+  return { files, reports }
+}
+
+/** The note of a finished dataset whose files are all there at their full size. */
+async function readNote(store: FileStore, release: ReleaseKey, name: string): Promise<FinishedDataset | undefined> {
+  const content = await store.read(release, 'work', name)
+  if (!content) return undefined
+  const note = JSON.parse(Buffer.from(content).toString('utf8')) as FinishedDataset
+  const present = new Map((await store.list(release, 'staging'))?.map(({ path, size }) => [path, size]))
+  return note.files.every(({ path, size }) => present.get(path) === size) ? note : undefined
+}
+

@@ -1,0 +1,67 @@
+/** Who wrote a request: the signers of the commits that changed it. A commit proven to nobody makes it unattributed. */
+
+import type { CommitSignature, GitRepository, Oid } from '../../git/repository.ts'
+import { type PersonInfo, personOfKey } from '../../records/statement.ts'
+import { contentPaths } from './documents.ts'
+
+export interface Authors {
+  /** Names of persons. */
+  readonly persons: readonly string[]
+  /** E-mail addresses of `Co-authored-by` lines: they can bar a person from approving, and prove nothing. */
+  readonly coAuthors: readonly string[]
+  readonly unattributed: readonly { readonly commit: Oid; readonly reason: string }[]
+}
+
+/** Commits looked at; a request with more since its last approval has its oldest ones unattributed. */
+const maxCommits = 2_000
+
+/** `since`: the commit whose content was approved last; only what came after it has an author who matters. */
+export async function authorsOf(
+  repository: GitRepository, tip: Oid, since: Oid | undefined, folder: string, persons: readonly PersonInfo[], signal: AbortSignal,
+): Promise<Authors> {
+  const paths = pathsIn(folder)
+  const base = since !== undefined && (await repository.isAncestor(since, tip, signal).catch(() => false)) ? since : undefined
+  const commits = await repository.history({ tip, paths, limit: maxCommits + 1, ...(base ? { since: base } : {}) }, signal)
+  const changing = []
+  for (const commit of commits) {
+    if (commit.parents.length < 2 || (await changesAnything(repository, commit, paths, signal))) changing.push(commit)
+  }
+  const signatures = await repository.signatures(changing.map(({ oid }) => oid), signal)
+  const names = new Set<string>()
+  const coAuthors = new Set<string>()
+  const unattributed: { commit: Oid; reason: string }[] = []
+  for (const [index, commit] of changing.entries()) {
+    for (const email of commit.coAuthors) coAuthors.add(email.toLowerCase())
+    const signature = signatures[index] ?? { state: 'none' as const }
+    const person = signature.state === 'good' ? personOfKey(signature.key, persons) : undefined
+    if (person) names.add(person.name)
+    else unattributed.push({ commit: commit.oid, reason: whyUnknown(signature) })
+  }
+  if (commits.length > maxCommits) unattributed.push({ commit: commits.at(-1)?.oid ?? tip, reason: `is one of more than ${maxCommits}` })
+  return { persons: [...names].sort(), coAuthors: [...coAuthors].sort(), unattributed }
+}
+
+export function pathsIn(folder: string): string[] {
+  return contentPaths.map(path => (folder === '' ? path : `${folder}/${path}`))
+}
+
+/** A merge whose content equals one of its parents' brings nothing of its own, whoever made it. */
+async function changesAnything(repository: GitRepository, commit: { oid: Oid; parents: readonly Oid[] }, paths: readonly string[], signal: AbortSignal) {
+  const sides = [commit.oid, ...commit.parents]
+  const ids = await repository.ids(sides.flatMap(oid => paths.map(path => ({ commit: oid, path }))), signal)
+  const contentOf = (side: number) => ids.slice(side * paths.length, (side + 1) * paths.length).join(' ')
+  return !commit.parents.some((_, index) => contentOf(index + 1) === contentOf(0))
+}
+
+function whyUnknown(signature: CommitSignature): string {
+  switch (signature.state) {
+    case 'none':
+      return 'is not signed'
+    case 'bad':
+      return `has a bad signature (${signature.reason})`
+    case 'unsupported':
+      return `is signed with ${signature.format}; use an SSH key`
+    case 'good':
+      return `is signed by a key that belongs to nobody registered (${signature.key.fingerprint})`
+  }
+}

@@ -1,0 +1,218 @@
+/** What is known of a request before anything is decided: its log, its content, who wrote it, what was signed. */
+
+import type { Context, History, Resource } from '../../engine/kind.ts'
+import type { GitRepository, Oid } from '../../git/repository.ts'
+import { type Barred, type Group, type GroupView, groupsFor, viewOf, whyNot } from '../../records/approval.ts'
+import { maxStatementBytes, type PersonInfo, type Reading, readStatement, type StatementFile, type Subject } from '../../records/statement.ts'
+import { sha256Hex } from '../../runtime/canonical.ts'
+import { CratewrightError, type Problem } from '../../runtime/errors.ts'
+import type { ApproverGroupSpec, Governance, PersonSpec } from '../../../schemas/generated/types.ts'
+import { approverGroupType, personType } from '../types.ts'
+import { type Authors, authorsOf, pathsIn } from './authors.ts'
+import { parseRequest, type RequestDocuments, readFolder } from './documents.ts'
+import type { RequestSpec } from './reader.ts'
+import { type Resolved, resolveRequest } from './resolve.ts'
+import { type RequestState, stateOf } from './state.ts'
+import type { Tre } from './steps.ts'
+
+export interface ContentChange {
+  readonly commit: Oid
+  /** Undefined: the documents had errors there. */
+  readonly digest: string | undefined
+  readonly release: number
+  readonly because: 'request' | 'history'
+}
+
+export interface JudgedStatement {
+  readonly file: StatementFile
+  readonly reading: Reading
+  /** Why it does not count; undefined: it does. */
+  readonly ignored: string | undefined
+  /** It is in the log. */
+  readonly counted: boolean
+}
+
+export interface Approval {
+  readonly phase: 'SignOff' | 'Disclosure'
+  readonly groups: readonly Group[]
+  readonly views: readonly GroupView[]
+  readonly barred: Barred
+  readonly subject: Subject
+  readonly statements: readonly JudgedStatement[]
+}
+
+export interface RequestObserved {
+  readonly state: RequestState
+  readonly history: History
+  readonly head: Oid
+  /** Committer time of the head, seconds since 1970: only ids are made of it. */
+  readonly headTime: number
+  readonly documents: RequestDocuments | undefined
+  readonly changes: readonly ContentChange[]
+  readonly resolved: Resolved | undefined
+  readonly resolveProblems: readonly Problem[]
+  readonly authors: Authors | undefined
+  /** The approval that the request waits for now. */
+  readonly approval: Approval | undefined
+  readonly persons: readonly PersonInfo[]
+  readonly groups: readonly Group[]
+  readonly platformProblems: readonly Problem[]
+  readonly asked: boolean
+  readonly tre: Tre
+}
+
+/** Statement files looked at in one request; more are not read, and said. */
+const maxStatements = 200
+
+export async function observeRequest(
+  resource: Resource<RequestSpec>, context: Context, repository: GitRepository, tre: Tre,
+): Promise<RequestObserved> {
+  const { snapshot, history, signal, asked } = context
+  const { documents, folder } = resource.spec
+  const head = resource.origin.commit
+  const state = stateOf(history)
+  const persons = snapshot.list<PersonSpec>(personType).map(({ name, spec }) => ({ name, spec }))
+  const groups = snapshot.list<ApproverGroupSpec>(approverGroupType).map(({ name, spec }) => ({ name, spec }))
+  const platformProblems = (snapshot.problems.get('platform') ?? []).filter(({ severity }) => severity === 'error')
+  const known = { state, history, head, headTime: 0, documents, persons, groups, platformProblems, asked, tre }
+  const nothing = { changes: [], resolved: undefined, resolveProblems: [], authors: undefined, approval: undefined }
+  if (resource.missing || !documents) return { ...known, ...nothing }
+
+  const [commit] = await repository.history({ tip: head, limit: 1 }, signal)
+  const changes = await contentChanges(repository, state, head, resource, signal)
+  const { resolved, problems } = resolveRequest(documents, resource.name, folder, snapshot)
+  const settled = state.phase === 'Published' || state.phase === 'Rejected'
+  const authors = settled ? undefined : await authorsOf(repository, head, state.approvedAt, folder, persons, signal)
+  const phase = waitingFor(state)
+  const approval =
+    phase && authors && resolved
+      ? await observeApproval(phase, { resource, context, repository, state, authors, persons, groups, documents, source: resolved.connection.name })
+      : undefined
+  return { ...known, headTime: commit?.time ?? 0, changes, resolved, resolveProblems: problems, authors, approval }
+}
+
+export function waitingFor({ phase, signOff, disclosure }: RequestState): 'SignOff' | 'Disclosure' | undefined {
+  if (phase === 'Validated' && !signOff) return 'SignOff'
+  return phase === 'Staged' && !disclosure ? 'Disclosure' : undefined
+}
+
+/**
+ * Each content that the watched ref has had since the log last looked, oldest first: a request that was changed and changed
+ * back is another generation than one that never changed.
+ */
+async function contentChanges(
+  repository: GitRepository, state: RequestState, head: Oid, resource: Resource<RequestSpec>, signal: AbortSignal,
+): Promise<ContentChange[]> {
+  const { documents, folder } = resource.spec
+  if (state.id === undefined || head === state.seen || !documents) return []
+  const now = { commit: head, digest: documents.digest, release: documents.governance.release ?? 1 }
+  const grown = await repository.isAncestor(state.seen, head, signal).catch(error => {
+    if (error instanceof CratewrightError && error.code === 'GitObjectMissing') return false
+    throw error
+  })
+  if (!grown) return [{ ...now, because: 'history' }]
+  const commits = await repository.history({ tip: head, since: state.seen, paths: pathsIn(folder), firstParent: true, limit: 100 }, signal)
+  const changes: ContentChange[] = []
+  let before: string | undefined = state.requestDigest
+  for (const { oid } of [...commits].reverse()) {
+    const { files } = await readFolder(repository, oid, folder, signal)
+    const parsed = parseRequest(files, folder).documents
+    if (parsed?.digest !== before) {
+      changes.push({ commit: oid, digest: parsed?.digest, release: parsed?.governance.release ?? 1, because: 'request' })
+    }
+    before = parsed?.digest
+  }
+  if (before !== now.digest) changes.push({ ...now, because: 'request' })
+  return changes
+}
+
+interface ApprovalRoom {
+  readonly resource: Resource<RequestSpec>
+  readonly context: Context
+  readonly repository: GitRepository
+  readonly state: RequestState
+  readonly authors: Authors
+  readonly persons: readonly PersonInfo[]
+  readonly groups: readonly Group[]
+  readonly documents: RequestDocuments
+  readonly source: string
+}
+
+async function observeApproval(phase: 'SignOff' | 'Disclosure', room: ApprovalRoom): Promise<Approval> {
+  const { resource, context, repository, state, authors, persons, documents, source } = room
+  const groups = groupsFor(room.groups, { phase, project: resource.name, source })
+  const barred = barredFrom(documents.governance, authors, persons)
+  const names = new Set(persons.map(({ name }) => name))
+  const views = groups.map(group => viewOf(group, context.clock.now(), barred, names))
+  const subject = subjectOf(phase, resource, state)
+  const files = await statementFiles(repository, resource.origin.commit, resource.spec.folder, context.signal)
+  const statements = files.map((file): JudgedStatement => {
+    const reading = readStatement(file, subject, context.history, persons)
+    const digest = sha256Hex(file.text)
+    const counted = state.counted.some(({ sha256 }) => sha256 === digest)
+    return { file, reading, counted, ignored: reading.state === 'ignored' ? reading.reason : refusal(reading, groups, views, barred) }
+  })
+  return { phase, groups, views, barred, subject, statements }
+}
+
+export function subjectOf(phase: 'SignOff' | 'Disclosure', resource: { namespace: string; name: string }, state: RequestState): Subject {
+  const scope = state.validation?.scope
+  const outputs = phase === 'Disclosure' ? state.staging?.outputs : undefined
+  return {
+    repository: resource.namespace,
+    project: resource.name,
+    phase,
+    release: state.release,
+    generation: state.generation,
+    digests: { request: state.requestDigest, ...(scope ? { scope } : {}), ...(outputs ? { outputs } : {}) },
+    since: (phase === 'SignOff' ? state.validation?.entry : state.staging?.entry) ?? 0,
+  }
+}
+
+function refusal(reading: Reading & { state: 'sound' }, groups: readonly Group[], views: readonly GroupView[], barred: Barred): string | undefined {
+  if (reading.statement.decision === 'withdraw') return 'withdrawing an approval is not provided yet; reject instead'
+  return whyNot(reading.person.name, groups, views, barred)
+}
+
+/** The requester, the project's users, and whoever wrote the request since it was last approved. */
+export function barredFrom(governance: Governance, authors: Authors, persons: readonly PersonInfo[]): Barred {
+  const barred = new Map<string, string>()
+  for (const person of persons) {
+    const emails = new Set((person.spec.emails ?? []).map(email => email.toLowerCase()))
+    const isOne = (user: { username: string; email?: string }) => user.username === person.name || (user.email !== undefined && emails.has(user.email.toLowerCase()))
+    if (authors.persons.includes(person.name)) barred.set(person.name, 'wrote this request')
+    else if (authors.coAuthors.some(email => emails.has(email))) barred.set(person.name, 'is named as co-author of this request')
+    else if (governance.requester !== undefined && isOne({ username: governance.requester, email: governance.requester })) barred.set(person.name, 'asks for this data')
+    else if (governance.users.some(isOne)) barred.set(person.name, 'is a user of this project')
+  }
+  return barred
+}
+
+async function statementFiles(repository: GitRepository, commit: Oid, folder: string, signal: AbortSignal): Promise<StatementFile[]> {
+  const base = folder === '' ? 'sign-offs' : `${folder}/sign-offs`
+  const entries = (await repository.list(commit, base, signal)).filter(({ mode }) => mode === '100644' || mode === '100755')
+  const wanted = entries.filter(({ path }) => path.endsWith('.yaml')).slice(0, maxStatements)
+  const signatures = new Map(entries.filter(({ path }) => path.endsWith('.yaml.sig')).map(entry => [entry.path, entry]))
+  const oids = wanted.flatMap(({ oid, path }) => [oid, signatures.get(`${path}.sig`)?.oid]).filter(oid => oid !== undefined)
+  const blobs = await readEach(repository, oids, signal)
+  return wanted.flatMap(({ path, oid }) => {
+    const text = blobs.get(oid)
+    const signature = blobs.get(signatures.get(`${path}.sig`)?.oid ?? '')
+    return text ? [{ path: folder === '' ? path : path.slice(folder.length + 1), text, signature }] : []
+  })
+}
+
+/** One that is too large is left out, and does not spoil the others. */
+async function readEach(repository: GitRepository, oids: readonly Oid[], signal: AbortSignal): Promise<ReadonlyMap<Oid, Uint8Array>> {
+  try {
+    return await repository.read(oids, maxStatementBytes, signal)
+  } catch (error) {
+    if (!(error instanceof CratewrightError) || error.code !== 'DocumentTooLarge') throw error
+    const found = new Map<Oid, Uint8Array>()
+    for (const oid of oids) {
+      const one = await repository.read([oid], maxStatementBytes, signal).catch(() => new Map<Oid, Uint8Array>())
+      for (const [id, content] of one) found.set(id, content)
+    }
+    return found
+  }
+}

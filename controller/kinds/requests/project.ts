@@ -1,0 +1,108 @@
+/** What follows from the log of a request on its records branch: prepared statements, statements, crate, bags. Pure. */
+
+import { stringify } from 'yaml'
+import type { Documents, History, RecordFile } from '../../engine/kind.ts'
+import { historyUpTo } from '../../records/log.ts'
+import type { Ingress } from '../../../schemas/generated/types.ts'
+import { crateOf } from './crate.ts'
+import { parseRequest, type RequestDocuments, requestFiles } from './documents.ts'
+import { subjectOf, waitingFor } from './observe.ts'
+import { renderRelease, statementFilesOf } from './release.ts'
+import { type RequestState, stateOf } from './state.ts'
+
+export function projectRequest(history: History, documents: Documents): RecordFile[] {
+  const state = stateOf(history)
+  if (state.id === undefined) return []
+  const current = documents.get(state.content) ?? new Map<string, Uint8Array>()
+  const request = parseRequest(current, '').documents
+  return [
+    ...preparedStatement(history, state, request),
+    ...state.counted.flatMap(statement => statementFilesOf(statement).map(({ path, content }) => ({ path: `statements/${path}`, content }))),
+    ...(request
+      ? [
+          { path: 'crate/ro-crate-metadata.json', content: crateOf(history, current, 'working') },
+          ...Object.values(requestFiles).map(name => ({ path: `crate/request/${name}`, content: current.get(name) ?? new Uint8Array() })),
+        ]
+      : []),
+    ...closedReleases(history).flatMap(({ upToStart, release, signature, content }) => {
+      const files = renderRelease(upToStart, documents.get(content) ?? new Map(), 'git').files
+      const base = `releases/${release}/bag/`
+      return [
+        ...files.map(file => ({ path: base + file.path, content: file.content })),
+        { path: `${base}tagmanifest-sha512.txt.sig`, content: Buffer.from(signature) },
+      ]
+    }),
+  ]
+}
+
+/** Every release that was closed, in any generation. */
+export function closedReleases(history: History): { upToStart: History; release: number; signature: string; content: string; state: RequestState }[] {
+  return history.entries
+    .filter(({ action, event, result }) => action === 'close' && event === 'outcome' && result === 'done')
+    .map(outcome => {
+      const upToStart = historyUpTo(history, outcome.started ?? 0)
+      const state = stateOf(historyUpTo(history, outcome.number))
+      return { upToStart, release: state.release, signature: state.closing?.gitSignature ?? '', content: state.content, state }
+    })
+}
+
+function preparedStatement(history: History, state: RequestState, request: RequestDocuments | undefined): RecordFile[] {
+  const phase = waitingFor(state)
+  const first = history.entries[0]
+  if (!phase || !request || !first) return []
+  const subject = subjectOf(phase, { namespace: first.repository, name: first.project }, state)
+  const { since: _, ...named } = subject
+  const agreement = request.governance.agreement
+  const statement = {
+    statement: 'cratewright.dev/statement/v1',
+    ...named,
+    log: { number: history.entries.length, sha256: history.head },
+    ...(agreement ? { agreement } : {}),
+  }
+  const explanation = phase === 'SignOff' ? explainSignOff(request, state) : explainDisclosure(request, state)
+  const text = `${explanation.map(comment).join('\n')}\n${stringify(statement, { lineWidth: 0 })}`
+  return [{ path: `prepared/${phase === 'SignOff' ? 'sign-off' : 'disclosure'}.yaml`, content: Buffer.from(text) }]
+}
+
+function explainSignOff({ governance, ingress }: RequestDocuments, state: RequestState): string[] {
+  const changed = state.approvedDigest === undefined || state.approvedDigest === state.requestDigest
+  return [
+    `Sign-off of ${governance.project.name}, release ${state.release}`,
+    ...(changed ? [] : [`CHANGED since it was last approved (request ${state.approvedDigest?.slice(0, 16)} then, ${state.requestDigest.slice(0, 16)} now).`]),
+    '',
+    governance.project.description,
+    ...(governance.purpose ? [`Purpose: ${governance.purpose}`] : []),
+    `People who will work on it: ${governance.users.map(({ given_name, family_name, affiliation }) => `${given_name} ${family_name} (${affiliation})`).join(', ')}`,
+    '',
+    `Approving lets the controller extract this from ${sourceName(ingress)} to staging, where no researcher reads:`,
+    ...(state.validation?.tables ?? []).map(
+      ({ dataset, schema, table, kind, columns }) => `  ${dataset}: ${kind} ${schema}.${table}, columns ${columns.map(({ name, type }) => `${name} (${type})`).join(', ')}`,
+    ),
+    '',
+    'What lies below is what is signed. Do not edit it: `cratewright sign-off` adds who and what was decided, and signs.',
+  ]
+}
+
+function explainDisclosure({ governance }: RequestDocuments, state: RequestState): string[] {
+  return [
+    `Disclosure check of ${governance.project.name}, release ${state.release}`,
+    '',
+    'Approving moves these files to production, where the people of the project read them:',
+    ...(state.staging?.summary ?? []).map(
+      ({ path, rows, columns, smallCells }) =>
+        `  ${path}: ${rows} rows, ${columns} columns, ${smallCells} small cells (values in fewer than ${state.staging?.threshold} rows)`,
+    ),
+    '',
+    'The full report lies beside the staged data, where approvers read.',
+    'What lies below is what is signed. Do not edit it: `cratewright disclosure` adds who and what was decided, and signs.',
+  ]
+}
+
+function sourceName({ source }: Ingress): string {
+  return `${source.type} database ${source.name}`
+}
+
+/** Names and descriptions are other people's text: none of it leaves its comment. */
+function comment(line: string): string {
+  return `# ${line.replace(/[\u0000-\u001f\u007f\u0085\u2028\u2029]/g, ' ')}`.trimEnd()
+}

@@ -1,0 +1,78 @@
+/** What a request's status says: where it stands, what it waits for, who has to act, which statements do not count and why. */
+
+import type { Plan, Resource, StatusReport } from '../../engine/kind.ts'
+import type { JudgedStatement, RequestObserved } from './observe.ts'
+import type { RequestSpec } from './reader.ts'
+import type { Phase } from './state.ts'
+import type { RequestStep } from './steps.ts'
+
+export interface RequestStatus {
+  readonly phase: Phase | 'Missing'
+  readonly generation: number
+  readonly release: number
+  readonly id?: string
+  readonly digests?: { readonly request: string; readonly scope?: string; readonly outputs?: string }
+  /** The entry at which the request entered its phase. */
+  readonly entries: number
+  readonly approvals?: {
+    readonly phase: string
+    readonly groups: readonly { readonly name: string; readonly quorum: number; readonly eligible: readonly string[] }[]
+    readonly keys: readonly { readonly person: string; readonly key: string }[]
+  }
+  readonly statements: readonly { readonly path: string; readonly person?: string; readonly counts: boolean; readonly reason?: string }[]
+  readonly release_location?: string
+}
+
+/** People wait for these; nothing is wrong. */
+const waitsForPeople = new Set(['WaitingForSignOff', 'WaitingForDisclosure'])
+
+export function reportRequest(resource: Resource<RequestSpec>, observed: RequestObserved, plan: Plan<RequestStep>): StatusReport<RequestStatus> {
+  const { state, approval, persons } = observed
+  const phase = resource.missing ? 'Missing' : state.phase
+  const [next] = plan.steps
+  const [wait] = plan.waits
+  const ready = state.phase === 'Published' && !resource.missing && plan.waits.length === 0
+  const approvers = new Set(approval?.views.flatMap(({ eligible }) => eligible))
+  const detail: RequestStatus = {
+    phase,
+    generation: state.generation,
+    release: state.release,
+    ...(state.id ? { id: state.id } : {}),
+    ...(state.requestDigest
+      ? {
+          digests: {
+            request: state.requestDigest,
+            ...(state.validation?.scope ? { scope: state.validation.scope } : {}),
+            ...(state.staging ? { outputs: state.staging.outputs } : {}),
+          },
+        }
+      : {}),
+    entries: observed.history.entries.length,
+    ...(approval
+      ? {
+          approvals: {
+            phase: approval.phase,
+            groups: approval.views.map(({ name, quorum, eligible }) => ({ name, quorum, eligible })),
+            keys: persons.filter(({ name }) => approvers.has(name)).flatMap(({ name, spec }) => (spec.keys ?? []).map(key => ({ person: name, key }))),
+          },
+        }
+      : {}),
+    statements: (approval?.statements ?? []).map(statementStatus),
+    ...(state.published ? { release_location: state.published.location } : {}),
+  }
+  const stalled = wait !== undefined && !waitsForPeople.has(wait.reason)
+  if (next) return { ready: false, progressing: true, stalled: false, reason: 'Progressing', message: next.summary, detail }
+  if (wait) return { ready, progressing: false, stalled, reason: wait.reason, message: wait.message, detail }
+  const message = state.published ? `release ${state.release} is published` : `the request is ${phase}`
+  return { ready, progressing: false, stalled: false, reason: phase, message, detail }
+}
+
+function statementStatus({ file, reading, ignored, counted }: JudgedStatement) {
+  const person = reading.state === 'sound' ? reading.person.name : reading.statement?.person
+  return {
+    path: file.path,
+    ...(person ? { person } : {}),
+    counts: counted || ignored === undefined,
+    ...(!counted && ignored !== undefined ? { reason: ignored } : {}),
+  }
+}

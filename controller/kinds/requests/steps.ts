@@ -1,0 +1,97 @@
+/** The steps of a request's life, as plain data. */
+
+import type { EntryDetail, LogEntry, PlanStep } from '../../engine/kind.ts'
+import type { Oid } from '../../git/repository.ts'
+import type { Tally } from '../../records/approval.ts'
+import type { CountedStatement } from './state.ts'
+
+interface Base extends PlanStep {
+  readonly generation: number
+  readonly release: number
+  readonly digests: NonNullable<LogEntry['digests']>
+}
+
+export interface CreateStep extends Base {
+  readonly action: 'create'
+  readonly id: string
+  readonly content: Oid
+  readonly seen: Oid
+  readonly tre: Tre
+}
+
+/** The research environment, as records name it. */
+export interface Tre {
+  readonly name: string
+  readonly url?: string
+}
+
+export interface ChangeStep extends Base {
+  readonly action: 'change'
+  readonly because: 'request' | 'history' | 'platform'
+  readonly content: Oid
+  readonly seen: Oid
+  /** Set where something approved is void by it. */
+  readonly voids: boolean
+}
+
+export interface ValidateStep extends Base {
+  readonly action: 'validate'
+  readonly inputs: string
+}
+
+export interface StatementStep extends Base {
+  readonly action: 'statement'
+  readonly statement: Omit<CountedStatement, 'entry'>
+}
+
+export interface DecisionStep extends Base {
+  readonly action: 'sign-off' | 'disclosure'
+  readonly decision: 'approve' | 'reject'
+  readonly groups: Tally['groups']
+}
+
+export interface StageStep extends Base {
+  readonly action: 'stage-transfer'
+}
+
+/** A Person, ApproverGroup or SourceConnection as it was used; a bag carries them, so that it can be judged alone. */
+export interface UsedResource {
+  readonly kind: string
+  readonly name: string
+  readonly spec: unknown
+}
+
+export interface CloseStep extends Base {
+  readonly action: 'close'
+  readonly resources: readonly UsedResource[]
+}
+
+export interface PublishStep extends Base {
+  readonly action: 'publish'
+}
+
+export type RequestStep = CreateStep | ChangeStep | ValidateStep | StatementStep | DecisionStep | StageStep | CloseStep | PublishStep
+
+/** What the entry of a step holds before anything is done. */
+export function detailOf(step: RequestStep): EntryDetail {
+  const { generation, release, digests } = step
+  return { generation, release, digests, ...factsOf(step) }
+}
+
+function factsOf(step: RequestStep): Pick<EntryDetail, 'facts'> {
+  switch (step.action) {
+    case 'create':
+      return { facts: { id: step.id, content: step.content, seen: step.seen, tre: step.tre } }
+    case 'change':
+      return { facts: { because: step.because, content: step.content, seen: step.seen } }
+    case 'statement':
+      return { facts: { ...step.statement } }
+    case 'sign-off':
+    case 'disclosure':
+      return { facts: { decision: step.decision, groups: step.groups } }
+    case 'close':
+      return { facts: { resources: step.resources } }
+    default:
+      return {}
+  }
+}

@@ -1,0 +1,120 @@
+/**
+ * The log of one resource: append-only files that name each other by digest. It is the only thing on a records branch that
+ * is not derived; phase, crate, bag and prepared statements follow from it.
+ */
+
+import type { EntryDraft, History, LogEntry } from '../engine/kind.ts'
+import { canonicalJson, sha256Hex } from '../runtime/canonical.ts'
+import { validate } from '../schema/validate.ts'
+import { parseYaml } from '../schema/yaml.ts'
+
+/** What the first entry names as the one before it. */
+export const genesis = '0'.repeat(64)
+
+export const emptyHistory: History = { entries: [], head: genesis, open: undefined }
+
+/** Bytes an entry may have; a request with ten thousand tables stays below. */
+export const maxEntryBytes = 8 * 1024 * 1024
+
+export function entryFile({ number, action, event }: Pick<LogEntry, 'number' | 'action' | 'event'>): string {
+  return `${String(number).padStart(6, '0')}-${action}-${event}.json`
+}
+
+/** RFC 8785 JSON and a line feed. */
+export function encodeEntry(entry: LogEntry): Uint8Array {
+  return Buffer.from(`${canonicalJson(entry)}\n`)
+}
+
+export interface EntryFrame {
+  readonly time: Date
+  readonly instance: string
+  readonly actor: LogEntry['actor']
+  readonly repository: string
+  readonly project: string
+}
+
+/** The entry that a draft becomes behind this history. */
+export function entryOf(history: History, draft: EntryDraft, frame: EntryFrame): LogEntry {
+  const { time, ...rest } = frame
+  return {
+    log: 'cratewright.dev/log/v1',
+    number: history.entries.length + 1,
+    previous: history.head,
+    // Canonical times never run backwards, whatever the clock does.
+    time: latest(time.toISOString(), history.entries.at(-1)?.time),
+    ...rest,
+    ...draft,
+  } as LogEntry
+}
+
+export function appended(history: History, entry: LogEntry): History {
+  const closes = entry.event === 'outcome' && entry.started === history.open?.number
+  return {
+    entries: [...history.entries, entry],
+    head: sha256Hex(encodeEntry(entry)),
+    open: entry.event === 'started' ? entry : closes ? undefined : history.open,
+  }
+}
+
+/** The history as it was right behind entry `number`. */
+export function historyUpTo(history: History, number: number): History {
+  return history.entries.slice(0, number).reduce(appended, emptyHistory)
+}
+
+/**
+ * Reads a log folder. `problems` says, by file, everything that makes it no log: gaps, broken chain, changed bytes, entries
+ * that do not follow the schema, outcomes without a start. With problems the history ends before the first of them.
+ */
+export function readLog(files: ReadonlyMap<string, Uint8Array>): { history: History; problems: string[] } {
+  const problems: string[] = []
+  let history: History = emptyHistory
+  for (const name of [...files.keys()].sort()) {
+    const content = files.get(name) ?? new Uint8Array()
+    const expected = history.entries.length + 1
+    const number = /^(\d{6,})-/.exec(name)?.[1]
+    if (number === undefined || !name.endsWith('.json')) {
+      problems.push(`${name}: is not a log entry`)
+      continue
+    }
+    if (Number(number) !== expected && problems.length === 0) {
+      problems.push(Number(number) > expected ? `entry ${expected} is missing before ${name}` : `${name}: there is another entry ${number}`)
+    }
+    const { entry, reason } = decodeEntry(name, content)
+    if (!entry) {
+      problems.push(`${name}: ${reason}`)
+      continue
+    }
+    if (problems.length > 0) continue
+    const defect = linkDefect(history, entry)
+    if (defect) problems.push(`${name}: ${defect}`)
+    else history = appended(history, entry)
+  }
+  return { history, problems }
+}
+
+function decodeEntry(name: string, content: Uint8Array): { entry?: LogEntry; reason?: string } {
+  const parsed = parseYaml(content, name, { bytes: maxEntryBytes, nodes: 2_000_000 })
+  const document = parsed.documents[0]
+  if (!document || parsed.problems.length > 0) return { reason: parsed.problems[0]?.message ?? 'is empty' }
+  const { value, problems } = validate<LogEntry>('LogEntry', document)
+  if (!value) return { reason: problems[0]?.message ?? 'is not a log entry' }
+  if (!Buffer.from(content).equals(encodeEntry(value))) return { reason: 'its bytes are not canonical' }
+  if (entryFile(value) !== name) return { reason: `says that it is ${entryFile(value)}` }
+  return { entry: value }
+}
+
+function linkDefect(history: History, entry: LogEntry): string | undefined {
+  if (entry.previous !== history.head) {
+    const before = history.entries.at(-1)
+    return before ? `names another entry than ${entryFile(before)} as the one before it` : 'names an entry before the first'
+  }
+  const last = history.entries.at(-1)
+  if (last && entry.time < last.time) return 'is older than the entry before it'
+  if (entry.event === 'outcome' && entry.started !== history.open?.number) return 'is the outcome of a step that was not open'
+  if (entry.event === 'started' && history.open) return `starts a step while ${entryFile(history.open)} is open`
+  return undefined
+}
+
+function latest(a: string, b: string | undefined): string {
+  return b !== undefined && b > a ? b : a
+}

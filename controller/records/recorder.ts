@@ -1,0 +1,252 @@
+/** Writes the log and what follows from it. The engine's Recorder, on records branches in Git. */
+
+import type { Condition } from '../engine/conditions.ts'
+import type { Documents, EntryDraft, History, Kind, RecordFile, Recorder, Resource } from '../engine/kind.ts'
+import type { Committer } from '../git/committer.ts'
+import type { FileChange, Oid, Precondition } from '../git/repository.ts'
+import { canonicalJson, sha256Hex } from '../runtime/canonical.ts'
+import type { Clock } from '../runtime/clock.ts'
+import { asCratewrightError, CratewrightError } from '../runtime/errors.ts'
+import type { Log } from '../runtime/log.ts'
+import type { RecordsBranch } from './branch.ts'
+import { appended, encodeEntry, entryFile, entryOf, maxEntryBytes, readLog } from './log.ts'
+
+export interface RecordsSpace {
+  readonly branch: RecordsBranch
+  readonly committer: Committer
+}
+
+export interface RecorderOptions {
+  /** The records branch of a Repository by its name; undefined where it has none (yet). */
+  readonly spaceOf: (repository: string) => RecordsSpace | undefined
+  /** Whose branch takes the status of platform kinds; undefined: it is written nowhere. */
+  readonly platformSpace: () => RecordsSpace | undefined
+  readonly kindOf: (resource: Resource) => Kind | undefined
+  /** The files of a resource at a commit, for projections. */
+  readonly documentsAt: (resource: Resource, commit: Oid, signal: AbortSignal) => Promise<ReadonlyMap<string, Uint8Array>>
+  readonly actor: { readonly type: 'controller'; readonly name: string; readonly key: string }
+  readonly instance: string
+  readonly clock: Clock
+  readonly log: Log
+}
+
+interface PublicStatus {
+  readonly conditions: readonly Condition[]
+}
+
+interface Held {
+  history: History
+  /** Derived files as the branch has them: path below the project's folder → SHA-256; undefined until they were compared. */
+  files: Map<string, string>
+}
+
+/** Files that name the whole state, so that two writers of different entries with one number collide on it. */
+const headFile = 'head.json'
+/** Milliseconds after which a cached tip is looked at again. */
+const staleAfter = 5_000
+
+export class GitRecorder implements Recorder {
+  readonly #options: RecorderOptions
+  readonly #held = new Map<string, Held>()
+  readonly #tips = new Map<RecordsBranch, { tip: Oid | undefined; at: number }>()
+  readonly #statuses = new Map<string, string>()
+  readonly #pending = new Set<Promise<unknown>>()
+
+  constructor(options: RecorderOptions) {
+    this.#options = options
+  }
+
+  async history(resource: Resource, signal: AbortSignal): Promise<History | undefined> {
+    if (!this.#hasLog(resource)) return undefined
+    return (await this.#load(resource, signal)).history
+  }
+
+  async append(resource: Resource, drafts: readonly EntryDraft[], signal: AbortSignal): Promise<History> {
+    const { instance, actor, clock } = this.#options
+    const held = await this.#load(resource, signal)
+    const folder = folderOf(resource)
+    const frame = { time: clock.now(), instance, actor, repository: resource.namespace, project: resource.name }
+    const files: FileChange[] = []
+    let history = held.history
+    for (const draft of drafts) {
+      const entry = entryOf(history, draft, frame)
+      files.push({ path: `${folder}/log/${entryFile(entry)}`, content: encodeEntry(entry) })
+      history = appended(history, entry)
+    }
+    const projected = await this.#projection(resource, history, signal)
+    const derived = differences(projected, held.files)
+    const head = held.files.get(headFile)
+    const preconditions: Precondition[] = [
+      head === undefined ? { path: `${folder}/${headFile}`, absent: true } : { path: `${folder}/${headFile}`, sha256: head },
+    ]
+    const message = drafts.map(({ action, event }) => `${action} ${event}`).join(', ')
+    try {
+      await this.#space(resource).committer.submit({
+        files: [...files, ...derived.map(file => ({ ...file, path: `${folder}/${file.path}` }))],
+        preconditions,
+        message: `Record ${message} of ${resource.name}`,
+        time: new Date(history.entries.at(-1)?.time ?? 0),
+      })
+    } catch (error) {
+      // What the branch has now is not known any more: read it again before anything is decided.
+      this.#forget(resource)
+      throw error
+    }
+    this.#held.set(resource.key, { history, files: digestsOf(projected) })
+    return history
+  }
+
+  async project(resource: Resource, signal: AbortSignal): Promise<void> {
+    if (!this.#hasLog(resource)) return
+    const held = await this.#load(resource, signal)
+    if (held.history.entries.length === 0) return
+    const projected = await this.#projection(resource, held.history, signal)
+    const derived = differences(projected, held.files)
+    if (derived.length === 0) return
+    const folder = folderOf(resource)
+    await this.#space(resource).committer.submit({
+      files: derived.map(file => ({ ...file, path: `${folder}/${file.path}` })),
+      preconditions: [],
+      message: `Bring what follows from the log of ${resource.name} up to date`,
+      time: new Date(held.history.entries.at(-1)?.time ?? 0),
+    })
+    this.#held.set(resource.key, { history: held.history, files: digestsOf(projected) })
+  }
+
+  status(resource: Resource, content: unknown): void {
+    const { spaceOf, platformSpace, log } = this.#options
+    const space = this.#hasLog(resource) ? spaceOf(resource.namespace) : platformSpace()
+    if (!space || content === undefined) return
+    const text = canonicalJson(content)
+    if (this.#statuses.get(resource.key) === text) return
+    this.#statuses.set(resource.key, text)
+    const pending: Promise<unknown> = this.#writeStatus(resource, space, content as PublicStatus)
+      .catch(error => {
+        this.#statuses.delete(resource.key)
+        const { code, message } = asCratewrightError(error)
+        log.warn('a status could not be written', { key: resource.key, code, error: message })
+      })
+      .finally(() => this.#pending.delete(pending))
+    this.#pending.add(pending)
+  }
+
+  async #writeStatus(resource: Resource, { branch, committer }: RecordsSpace, content: PublicStatus): Promise<void> {
+    const { type, namespace, name } = resource
+    const path = `status/${type.group}/${type.kind}/${namespace || '_'}/${name}.json`
+    const signal = AbortSignal.timeout(60_000)
+    const tip = committer.tip() ?? (await branch.tip(signal))
+    const [oid] = tip === undefined ? [] : await branch.repository.ids([{ commit: tip, path }], signal)
+    const present = oid === undefined ? undefined : (await branch.repository.read([oid], maxEntryBytes, signal)).get(oid)
+    const before = present ? (JSON.parse(Buffer.from(present).toString('utf8')) as PublicStatus) : undefined
+    // A restart sees the same again: what has not changed keeps the time at which it became so.
+    const conditions = content.conditions.map(condition => {
+      const same = before?.conditions.find(({ type, status }) => type === condition.type && status === condition.status)
+      return same ? { ...condition, lastTransitionTime: same.lastTransitionTime } : condition
+    })
+    const bytes = Buffer.from(`${canonicalJson({ ...content, conditions })}\n`)
+    if (present && Buffer.from(present).equals(bytes)) return
+    await committer.submit({
+      files: [{ path, content: bytes }],
+      preconditions: [],
+      message: `Show the status of ${type.kind} ${name}`,
+      time: this.#options.clock.now(),
+    })
+  }
+
+  /** Resolves when every status handed in so far is written or has failed. */
+  async flush(): Promise<void> {
+    while (this.#pending.size > 0) await Promise.all(this.#pending)
+  }
+
+  #hasLog(resource: Resource): boolean {
+    return this.#options.kindOf(resource)?.project !== undefined
+  }
+
+  #space(resource: Resource): RecordsSpace {
+    const space = this.#options.spaceOf(resource.namespace)
+    if (!space) throw new CratewrightError('GitRefMissing', `Repository ${resource.namespace} has no records branch`)
+    return space
+  }
+
+  async #load(resource: Resource, signal: AbortSignal): Promise<Held> {
+    const { branch } = this.#space(resource)
+    const known = this.#tips.get(branch)
+    const now = performance.now()
+    let tip = known?.tip
+    if (!known || now - known.at > staleAfter) {
+      tip = await branch.tip(signal)
+      this.#tips.set(branch, { tip, at: now })
+    }
+    const held = this.#held.get(resource.key)
+    if (held && !(await this.#movedUnderUs(resource, held, tip, signal))) return held
+    const fresh = await this.#read(resource, branch, tip, signal)
+    this.#held.set(resource.key, fresh)
+    return fresh
+  }
+
+  /** Somebody else appended to this log: what is held is older than the branch. */
+  async #movedUnderUs(resource: Resource, held: Held, tip: Oid | undefined, signal: AbortSignal): Promise<boolean> {
+    const { branch, committer } = this.#space(resource)
+    if (tip === undefined || tip === committer.tip()) return false
+    const [head] = await branch.repository.ids([{ commit: tip, path: `${folderOf(resource)}/${headFile}` }], signal)
+    if (head === undefined) return false
+    const content = (await branch.repository.read([head], 4096, signal)).get(head)
+    const entries = content ? (JSON.parse(Buffer.from(content).toString('utf8')) as { entries?: number }).entries : undefined
+    // Our own newer entries may not be in a tip that was looked at before they were pushed.
+    return typeof entries === 'number' && entries > held.history.entries.length
+  }
+
+  async #read(resource: Resource, branch: RecordsBranch, tip: Oid | undefined, signal: AbortSignal): Promise<Held> {
+    const folder = folderOf(resource)
+    const listed = tip === undefined ? [] : await branch.list(tip, folder, signal)
+    const blobs = await branch.repository.read(listed.map(({ oid }) => oid), maxEntryBytes, signal)
+    const log = new Map<string, Uint8Array>()
+    const files = new Map<string, string>()
+    for (const { path, oid } of listed) {
+      const content = blobs.get(oid) ?? new Uint8Array()
+      const name = path.slice(folder.length + 1)
+      if (name.startsWith('log/')) log.set(name.slice(4), content)
+      else files.set(name, sha256Hex(content))
+    }
+    const { history, problems } = readLog(log)
+    if (problems.length > 0) {
+      throw new CratewrightError('RecordInvalid', `the log of ${resource.name} is not whole: ${problems[0]}`)
+    }
+    return { history, files }
+  }
+
+  async #projection(resource: Resource, history: History, signal: AbortSignal): Promise<readonly RecordFile[]> {
+    const kind = this.#options.kindOf(resource)
+    const documents = new Map<Oid, ReadonlyMap<string, Uint8Array>>()
+    for (const commit of kind?.documents?.(history) ?? []) {
+      documents.set(commit, await this.#options.documentsAt(resource, commit, signal))
+    }
+    return [...(kind?.project?.(history, documents as Documents) ?? []), headOf(history)]
+  }
+
+  #forget(resource: Resource): void {
+    this.#held.delete(resource.key)
+    this.#tips.delete(this.#space(resource).branch)
+  }
+}
+
+export function folderOf(resource: { readonly name: string }): string {
+  return `projects/${resource.name}`
+}
+
+/** The derived file that names the last entry. */
+export function headOf(history: History): RecordFile {
+  return { path: headFile, content: Buffer.from(`${canonicalJson({ entries: history.entries.length, sha256: history.head })}\n`) }
+}
+
+function differences(projected: readonly RecordFile[], present: ReadonlyMap<string, string>): FileChange[] {
+  const wanted = new Set(projected.map(({ path }) => path))
+  return [
+    ...projected.filter(({ path, content }) => present.get(path) !== sha256Hex(content)),
+    ...[...present.keys()].filter(path => !wanted.has(path)).map(path => ({ path, content: undefined })),
+  ]
+}
+
+function digestsOf(files: readonly RecordFile[]): Map<string, string> {
+  return new Map(files.map(({ path, content }) => [path, sha256Hex(content)]))
+}

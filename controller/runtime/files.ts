@@ -1,0 +1,41 @@
+/** Files that appear whole or not at all, also when the machine loses power. */
+
+import { randomBytes } from 'node:crypto'
+import { open, readdir, rename, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+
+const temporaryName = /^\.cratewright-[0-9a-f]{16}\.tmp$/
+
+/**
+ * Replaces the file at `path`, whose folder exists, in one step. `mode` as for open(2), under the process's umask.
+ * @throws the error of the file system; the old file is then unchanged, unless only the last fsync failed
+ */
+export async function writeFileWhole(path: string, content: string | Uint8Array, mode = 0o644): Promise<void> {
+  const folder = dirname(path)
+  const temporary = join(folder, `.cratewright-${randomBytes(8).toString('hex')}.tmp`)
+  try {
+    await using file = await open(temporary, 'wx', mode)
+    await file.writeFile(content)
+    await file.sync()
+    await rename(temporary, path)
+  } catch (error) {
+    await rm(temporary, { force: true })
+    throw error
+  }
+  await syncFolder(folder)
+}
+
+/** Removes what `writeFileWhole` left in this folder when it was killed. For whoever alone writes there. */
+export async function removeLeftovers(folder: string): Promise<void> {
+  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return []
+    throw error
+  })
+  for (const name of names) if (temporaryName.test(name)) await rm(join(folder, name), { force: true })
+}
+
+/** A new name is on disk only when its folder is. */
+async function syncFolder(folder: string): Promise<void> {
+  await using handle = await open(folder, 'r')
+  await handle.sync()
+}
