@@ -9,7 +9,7 @@ const root = resolve(import.meta.dirname, '..')
 const from = join(root, 'schemas')
 const to = join(from, 'generated')
 
-async function contents(folder: string): Promise<Map<string, Uint8Array>> {
+async function contents(folder: string): Promise<Map<string, Buffer>> {
   const entries = await readdir(folder, { withFileTypes: true })
   const names = entries.filter(entry => entry.isFile()).map(({ name }) => name)
   return new Map(await Promise.all(names.map(async name => [name, await readFile(join(folder, name))] as const)))

@@ -61,7 +61,7 @@ function listen(path: string, onLook: () => void): Promise<Server | undefined> {
     const server = createServer(connection => {
       connection.on('error', () => {})
       connection.once('data', data => {
-        if (data.subarray(0, 5).toString('latin1') === 'look\n') onLook()
+        if (data.toString().startsWith('look\n')) onLook()
         connection.end('ok\n')
       })
       connection.setTimeout(5_000, () => connection.destroy())

@@ -1,39 +1,29 @@
 /** Puts the rooms together, as the bootstrap file says. The only place that knows all of them. */
 
-import { randomUUID } from 'node:crypto'
-import { mkdir, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import { openDirectoryStore } from '../data/directory-store.ts'
-import { checkHost } from '../data/hosts.ts'
+import { mkdir } from 'node:fs/promises'
 import { openPostgres } from '../data/postgres.ts'
-import type { SourceTarget } from '../data/source.ts'
-import type { FileStore } from '../data/store.ts'
 import { Controller, type ControllerOptions } from '../engine/controller.ts'
 import type { Kind, Resource } from '../engine/kind.ts'
 import { GitSource } from '../engine/source.ts'
 import { MemoryStore } from '../engine/store/memory.ts'
 import type { Store } from '../engine/store/store.ts'
-import { openRepository } from '../git/cli-repository.ts'
 import { Committer } from '../git/committer.ts'
-import type { Transport } from '../git/git-command.ts'
-import type { GitRepository, Oid } from '../git/repository.ts'
+import type { GitRepository } from '../git/repository.ts'
 import { ManifestReader } from '../kinds/platform/reader.ts'
 import { allKinds, keepsMissing } from '../kinds/registry.ts'
-import { readFolder } from '../kinds/requests/documents.ts'
-import { RequestReader, type RequestSpec } from '../kinds/requests/reader.ts'
+import { RequestReader } from '../kinds/requests/reader.ts'
 import { repositoryType } from '../kinds/types.ts'
-import { RecordsBranch, type TipMemory } from '../records/branch.ts'
 import { recordsIdentity, recordsRoot } from '../records/identity.ts'
 import { GitRecorder, type RecordsSpace } from '../records/recorder.ts'
 import { type Clock, systemClock } from '../runtime/clock.ts'
 import { asCratewrightError, CratewrightError } from '../runtime/errors.ts'
-import { writeFileWhole } from '../runtime/files.ts'
 import type { Log } from '../runtime/log.ts'
-import { environmentSecrets, fileSecrets, type Redactor, type SecretStore } from '../runtime/secrets.ts'
-import { formatPublicKey, parsePrivateKey, parsePublicKey, type SshPrivateKey, type SshPublicKey } from '../runtime/ssh-key.ts'
+import type { Redactor } from '../runtime/secrets.ts'
+import { formatPublicKey, parsePublicKey, type SshPrivateKey } from '../runtime/ssh-key.ts'
 import { signSsh } from '../runtime/sshsig.ts'
-import type { FileStoreSpec, RepositoryCredential, RepositorySpec, SourceConnectionSpec } from '../../schemas/generated/types.ts'
+import type { RepositorySpec } from '../../schemas/generated/types.ts'
 import type { Bootstrap } from './bootstrap.ts'
+import { credentialOf, documentsIn, instanceOf, openStore, Repositories, readKey, recordsBranch, secretsOf, type SecretsByProvider, signedBy, targetOf, tipMemory } from './rooms.ts'
 
 export interface WireOptions
   extends Pick<ControllerOptions, 'maxRetries' | 'stopAfter' | 'onProgress' | 'onResult'> {
@@ -57,15 +47,12 @@ export interface Wired {
   close(): Promise<void>
 }
 
-/** Milliseconds one run of git may take. */
-const gitDeadline = 10 * 60_000
-
 export async function wire(bootstrap: Bootstrap, options: WireOptions): Promise<Wired> {
   const { log, signal, clock = systemClock } = options
   await mkdir(bootstrap.folder, { recursive: true, mode: 0o700 })
   const key = await readKey(bootstrap.controller.key)
   const instance = await instanceOf(bootstrap.folder)
-  const secrets = secretsOf(bootstrap, options)
+  const secrets = secretsOf(bootstrap, options.redactor, options.env ?? process.env)
   const repositories = new Repositories(bootstrap)
   const store = new MemoryStore(keepsMissing)
 
@@ -83,7 +70,7 @@ export async function wire(bootstrap: Bootstrap, options: WireOptions): Promise<
     checkConnection: async connection => void (await targetOf(connection, '', secrets, bootstrap)),
     checkStore: async resource => void (await openStore(resource)),
     repositoryOf: name => projects.get(name).repository,
-    documentsAt: (resource, commit, at) => documentsAt(projects, resource, commit, at),
+    documentsAt: (resource, commit, folder, at) => documentsIn(projects.get(resource.namespace).repository, folder, commit, at),
     tre: bootstrap.controller.tre ?? { name: 'Trusted research environment' },
     openSource: openPostgres,
     targetOf: (connection, database) => targetOf(connection, database, secrets, bootstrap),
@@ -95,7 +82,7 @@ export async function wire(bootstrap: Bootstrap, options: WireOptions): Promise<
     spaceOf: name => projects.find(name)?.space,
     platformSpace: () => (bootstrap.records ? projects.find(bootstrap.records)?.space : undefined),
     kindOf,
-    documentsAt: (resource, commit, at) => documentsAt(projects, resource as Resource<RequestSpec>, commit, at),
+    documentsAt: (resource, commit, folder, at) => documentsIn(projects.get(resource.namespace).repository, folder, commit, at),
     actor: { type: 'controller', name: bootstrap.controller.name ?? 'cratewright', key: key.public.fingerprint },
     instance, clock, log,
   })
@@ -186,21 +173,13 @@ class Projects {
     const { bootstrap, repositories, store, log, key, secrets } = this.#room
     const credential = credentialOf(spec.credential, secrets)
     const repository = repositories.open(spec.url, credential)
-    const recordsUrl = spec.records?.url ?? 'same'
-    const recordsRepository = recordsUrl === 'same' ? repository : repositories.open(recordsUrl, credential)
-    const ref = `refs/heads/${(spec.records?.branch ?? 'cratewright/records').replace(/^refs\/heads\//, '')}`
     const watched = spec.ref ?? 'refs/heads/main'
-    if (recordsRepository === repository && ref === watched) {
+    const branch = recordsBranch(spec, repository, url => repositories.open(url, credential), key.public, tipMemory(bootstrap.folder, name))
+    if (branch.repository === repository && branch.ref === watched) {
       throw new CratewrightError('ConfigInvalid', 'the records branch is the watched branch', { todo: 'Give records.branch another name.' })
     }
-    const signers = (spec.records?.signers ?? []).map(signer => parsePublicKey(signer.key))
-    const branch = new RecordsBranch(
-      recordsRepository, ref,
-      { signers: signers.length > 0 ? signers : [key.public], root: spec.records?.root, accept: spec.records?.accept },
-      tipMemory(join(bootstrap.folder, 'tips', `${name}.txt`)),
-    )
     const committer = new Committer({
-      repository: recordsRepository, ref, identity: recordsIdentity, root: recordsRoot, minInterval: this.#room.pushInterval,
+      repository: branch.repository, ref: branch.ref, identity: recordsIdentity, root: recordsRoot, minInterval: this.#room.pushInterval,
       sign: payload => signSsh(key, 'git', payload),
       acceptTip: (tip, signal) => branch.check(tip, signal),
       message: changes => (changes.length === 1 ? `${changes[0]?.message}\n` : `Record ${changes.length} changes\n\n${changes.map(change => `- ${change.message}`).join('\n')}\n`),
@@ -211,120 +190,5 @@ class Projects {
       interval: (spec.pollSeconds ?? bootstrap.pollSeconds ?? 30) * 1000,
     })
     return { spec: fingerprint, repository, source, space: { branch, committer } }
-  }
-}
-
-/** One object a URL: a mirror has one user. */
-class Repositories {
-  readonly #bootstrap: Bootstrap
-  readonly #open = new Map<string, GitRepository>()
-
-  constructor(bootstrap: Bootstrap) {
-    this.#bootstrap = bootstrap
-  }
-
-  open(url: string, credential: Credential | undefined): GitRepository {
-    const present = this.#open.get(url)
-    if (present) return present
-    const { folder, transports, networks } = this.#bootstrap
-    const repository = openRepository({
-      url,
-      mirrorFolder: join(folder, 'mirrors'),
-      transports: (transports ?? ['https']) as Transport[],
-      deadline: gitDeadline,
-      ...(credential ? { credential } : {}),
-      checkHost: host => checkHost(host, { privateNetworks: networks ?? [] }).then(() => {}),
-    })
-    this.#open.set(url, repository)
-    return repository
-  }
-}
-
-type Credential = () => Promise<{ readonly username: string; readonly password: string }>
-
-type SecretsByProvider = (provider: string) => SecretStore
-
-function secretsOf(bootstrap: Bootstrap, { redactor, env = process.env }: WireOptions): SecretsByProvider {
-  const { folder, environmentPrefix } = bootstrap.secrets ?? {}
-  const missing = (what: string): SecretStore => ({
-    read: async name => {
-      throw new CratewrightError('SecretNotFound', `secret ${name} cannot be read: cratewright.yaml has no ${what}`)
-    },
-  })
-  const file = folder ? fileSecrets(folder, redactor) : missing('secrets.folder')
-  const environment = environmentPrefix ? environmentSecrets(environmentPrefix, redactor, env) : missing('secrets.environmentPrefix')
-  return provider => (provider === 'file' ? file : provider === 'environment' ? environment : missing(`provider ${provider}`))
-}
-
-function credentialOf(credential: RepositoryCredential | undefined, secrets: SecretsByProvider): Credential | undefined {
-  if (!credential) return undefined
-  const { provider, username_key, password_key } = credential
-  return async () => ({ username: await secrets(provider).read(username_key), password: await secrets(provider).read(password_key) })
-}
-
-/** The release's credential decides, never one in the request. */
-async function targetOf(
-  connection: Resource<SourceConnectionSpec>, database: string, secrets: SecretsByProvider, { networks }: Bootstrap,
-): Promise<SourceTarget> {
-  const { spec } = connection
-  if (spec.type !== 'postgresql') throw new CratewrightError('SourceNotSupported', `sources of type ${spec.type} are not supported yet`)
-  await checkHost(spec.host, { privateNetworks: networks ?? [] })
-  const from = secrets(spec.credentials.provider)
-  const [username, password] = await Promise.all([from.read(spec.credentials.username_key), from.read(spec.credentials.password_key)])
-  return {
-    type: 'postgresql', host: spec.host, port: spec.port, database, username, password,
-    tls: spec.tls ?? 'verify-full',
-    ...(spec.ca ? { ca: spec.ca } : {}),
-    connectTimeout: (spec.connectTimeoutSeconds ?? 10) * 1000,
-    statementTimeout: (spec.statementTimeoutSeconds ?? 3600) * 1000,
-  }
-}
-
-async function openStore({ spec }: Resource<FileStoreSpec>): Promise<FileStore> {
-  if (spec.type !== 'directory') throw new CratewrightError('StoreInvalid', `stores of type ${spec.type} are not supported yet`)
-  return openDirectoryStore({ staging: spec.staging, production: spec.production })
-}
-
-async function documentsAt(projects: Projects, resource: Resource<RequestSpec>, commit: Oid, signal: AbortSignal) {
-  const { files } = await readFolder(projects.get(resource.namespace).repository, commit, resource.spec.folder, signal)
-  return files
-}
-
-/** A tip whose signer is not listed is not applied; what was applied before stays. */
-function signedBy(repository: GitRepository, signers: readonly SshPublicKey[]) {
-  return async (tip: Oid, signal: AbortSignal): Promise<Oid> => {
-    const [signature] = await repository.signatures([tip], signal)
-    if (signature?.state === 'good' && signers.some(({ fingerprint }) => fingerprint === signature.key.fingerprint)) return tip
-    const why = signature?.state === 'good' ? `is signed by ${signature.key.fingerprint}, which cratewright.yaml does not list` : 'has no good signature'
-    throw new CratewrightError('UntrustedCommit', `commit ${tip} of the platform repository ${why}; it is not applied`)
-  }
-}
-
-export async function readKey(path: string): Promise<SshPrivateKey> {
-  const text = await readFile(path, 'utf8').catch(error => {
-    throw new CratewrightError('KeyInvalid', `the key ${path} cannot be read (${(error as NodeJS.ErrnoException).code})`, {
-      todo: 'Make one with `cratewright keys make`.',
-    })
-  })
-  return parsePrivateKey(text)
-}
-
-/** Who this is, across restarts: only the same instance resumes a step that it began. */
-async function instanceOf(folder: string): Promise<string> {
-  const path = join(folder, 'instance')
-  const present = await readFile(path, 'utf8').catch(() => '')
-  if (present.trim() !== '') return present.trim()
-  const made = randomUUID()
-  await writeFileWhole(path, `${made}\n`, 0o600)
-  return made
-}
-
-function tipMemory(path: string): TipMemory {
-  return {
-    read: async () => (await readFile(path, 'utf8').catch(() => '')).trim() || undefined,
-    write: async tip => {
-      await mkdir(join(path, '..'), { recursive: true })
-      await writeFileWhole(path, `${tip}\n`, 0o600)
-    },
   }
 }

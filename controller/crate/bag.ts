@@ -38,7 +38,7 @@ export interface Bag {
 
 /**
  * The tag files of a bag. The same input gives the same bytes, in whatever order payload and tag files come.
- * Files that end in `.sig` are in the bag but not in the tag manifest, because one of them signs it.
+ * The tag manifest lists every tag file but itself; what signs it is put beside it by the caller.
  * @throws CratewrightError UnsafePath for a path that some platform would place elsewhere, BagInvalid for everything else
  */
 export function buildBag({ payload, info, tagFiles, fetchUrl }: BagInput): Bag {
@@ -60,9 +60,9 @@ export function buildBag({ payload, info, tagFiles, fetchUrl }: BagInput): Bag {
   if (fetch.length > 0) files.push({ path: 'fetch.txt', content: text(fetch) })
   files.sort(byPathBytes)
 
-  const tagLines = files
-    .filter(({ path }) => !path.endsWith('.sig'))
-    .map(({ path, content }) => `${createHash('sha512').update(content).digest('hex')}  ${encodeName(path)}\n`)
+  const tagLines = files.map(
+    ({ path, content }) => `${createHash('sha512').update(content).digest('hex')}  ${encodeName(path)}\n`,
+  )
   files.push({ path: 'tagmanifest-sha512.txt', content: text(tagLines) })
   return { manifest, files: files.sort(byPathBytes) }
 }

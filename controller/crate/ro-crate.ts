@@ -197,7 +197,7 @@ function entitiesOf(input: CrateInput): Entity[] {
       '@id': iri.controller,
       '@type': 'SoftwareApplication',
       name: 'Cratewright',
-      softwareVersion: input.software.version,
+      version: input.software.version,
       url: input.software.url,
       provider: ref(organizationId(publisher)),
     },

@@ -172,19 +172,19 @@ async function typeIds(client: pg.Client, requests: readonly TableRequest[]): Pr
   const ids = new Map<string, number>()
   for (const { schema, columns } of requests) {
     for (const datatype of new Set(columns.map(column => column.datatype))) {
-      const key = typeKey(schema, datatype)
-      if (ids.has(key) || !isName(schema) || !isName(datatype) || datatype.length > longestType) continue
+      // Digits are taken for the id of a type, not for a name.
+      if (!isName(schema) || !isName(datatype) || datatype.length > longestType || /^\d+$/.test(datatype)) continue
       await client.query('SAVEPOINT type_name')
       const path = `pg_catalog, ${pg.escapeIdentifier(schema)}, pg_temp`
       try {
         await client.query(`SELECT set_config('search_path', $1, true)`, [path])
         const { rows } = await client.query<{ id: number | null }>('SELECT to_regtype($1)::oid AS id', [datatype])
-        if (rows[0]?.id) ids.set(key, rows[0].id)
+        if (rows[0]?.id) ids.set(typeKey(schema, datatype), rows[0].id)
       } catch (error) {
         // Class 42: the text names no type. Else the connection or the server is at fault.
         if (!(error instanceof pg.DatabaseError) || !/^(42|22|3F|0A)/.test(error.code ?? '')) throw error
       }
-      await client.query('ROLLBACK TO SAVEPOINT type_name')
+      await client.query('ROLLBACK TO SAVEPOINT type_name; RELEASE SAVEPOINT type_name')
     }
   }
   return ids

@@ -64,6 +64,7 @@ async function lockTables(client: pg.Client, descriptions: readonly TableDescrip
       if (!['42501', '42809', '42P01', '3F000'].includes(String(code))) throw error
       await client.query('ROLLBACK TO SAVEPOINT lock_table')
     }
+    await client.query('RELEASE SAVEPOINT lock_table')
   }
 }
 

@@ -158,8 +158,8 @@ export interface Kind<Spec = unknown, Observed = unknown, Step extends PlanStep 
   apply(step: Step, context: Context): Promise<Outcome>
   /** Pure. What the resource's status says of what was observed and planned. */
   report(resource: Resource<Spec>, observed: Observed, plan: Plan<Step>): StatusReport<Status>
-  /** Which commits' documents `project` needs. Pure. */
-  documents?(history: History): readonly Oid[]
+  /** Which commits' documents `project` needs, and where they lay then. Pure. */
+  documents?(history: History): readonly { readonly commit: Oid; readonly folder: string }[]
   /** Pure. Files on the records branch that follow from the log. */
   project?(history: History, documents: Documents): readonly RecordFile[]
 }

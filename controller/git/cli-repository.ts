@@ -361,7 +361,8 @@ function checkOids(oids: readonly Oid[]): void {
 /** The rules of git-check-ref-format(1), for full names only. */
 function checkRef(ref: string): void {
   const bad = /[\x00-\x20\x7f~^:?*[\\]|\.\.|@\{|\/\/|\/\.|\.lock(\/|$)|[/.]$/.test(ref) || !ref.isWellFormed()
-  if (bad || !ref.startsWith('refs/')) {
+  // HEAD is what a person's own clone has checked out.
+  if (ref !== 'HEAD' && (bad || !ref.startsWith('refs/'))) {
     throw new CratewrightError(
       'GitRefMissing',
       `${JSON.stringify(ref)} is not the full name of a ref, as refs/heads/main is`,

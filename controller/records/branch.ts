@@ -51,7 +51,8 @@ export class RecordsBranch {
     this.#remembered ??= await this.#memory.read()
     const known = this.#good ?? this.#remembered
     if (tip === undefined) {
-      if (known === undefined && this.#trust.root === undefined) return
+      // A root may be declared before the first run: only who has seen the branch can miss it.
+      if (known === undefined) return
       throw new CratewrightError('RecordsRewritten', `${this.ref} is gone, and it was there before`)
     }
     if (tip === this.#good) return

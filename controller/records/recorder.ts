@@ -23,7 +23,7 @@ export interface RecorderOptions {
   readonly platformSpace: () => RecordsSpace | undefined
   readonly kindOf: (resource: Resource) => Kind | undefined
   /** The files of a resource at a commit, for projections. */
-  readonly documentsAt: (resource: Resource, commit: Oid, signal: AbortSignal) => Promise<ReadonlyMap<string, Uint8Array>>
+  readonly documentsAt: (resource: Resource, commit: Oid, folder: string, signal: AbortSignal) => Promise<ReadonlyMap<string, Uint8Array>>
   readonly actor: { readonly type: 'controller'; readonly name: string; readonly key: string }
   readonly instance: string
   readonly clock: Clock
@@ -86,7 +86,7 @@ export class GitRecorder implements Recorder {
         preconditions,
         message: `Record ${message} of ${resource.name}`,
         time: new Date(history.entries.at(-1)?.time ?? 0),
-      })
+      }, { urgent: true })
     } catch (error) {
       // What the branch has now is not known any more: read it again before anything is decided.
       this.#forget(resource)
@@ -179,7 +179,7 @@ export class GitRecorder implements Recorder {
     }
     const held = this.#held.get(resource.key)
     if (held && !(await this.#movedUnderUs(resource, held, tip, signal))) return held
-    const fresh = await this.#read(resource, branch, tip, signal)
+    const fresh = await readProject(branch, tip, resource.name, signal)
     this.#held.set(resource.key, fresh)
     return fresh
   }
@@ -196,30 +196,11 @@ export class GitRecorder implements Recorder {
     return typeof entries === 'number' && entries > held.history.entries.length
   }
 
-  async #read(resource: Resource, branch: RecordsBranch, tip: Oid | undefined, signal: AbortSignal): Promise<Held> {
-    const folder = folderOf(resource)
-    const listed = tip === undefined ? [] : await branch.list(tip, folder, signal)
-    const blobs = await branch.repository.read(listed.map(({ oid }) => oid), maxEntryBytes, signal)
-    const log = new Map<string, Uint8Array>()
-    const files = new Map<string, string>()
-    for (const { path, oid } of listed) {
-      const content = blobs.get(oid) ?? new Uint8Array()
-      const name = path.slice(folder.length + 1)
-      if (name.startsWith('log/')) log.set(name.slice(4), content)
-      else files.set(name, sha256Hex(content))
-    }
-    const { history, problems } = readLog(log)
-    if (problems.length > 0) {
-      throw new CratewrightError('RecordInvalid', `the log of ${resource.name} is not whole: ${problems[0]}`)
-    }
-    return { history, files }
-  }
-
   async #projection(resource: Resource, history: History, signal: AbortSignal): Promise<readonly RecordFile[]> {
     const kind = this.#options.kindOf(resource)
     const documents = new Map<Oid, ReadonlyMap<string, Uint8Array>>()
-    for (const commit of kind?.documents?.(history) ?? []) {
-      documents.set(commit, await this.#options.documentsAt(resource, commit, signal))
+    for (const { commit, folder } of kind?.documents?.(history) ?? []) {
+      documents.set(commit, await this.#options.documentsAt(resource, commit, folder, signal))
     }
     return [...(kind?.project?.(history, documents as Documents) ?? []), headOf(history)]
   }
@@ -228,6 +209,24 @@ export class GitRecorder implements Recorder {
     this.#held.delete(resource.key)
     this.#tips.delete(this.#space(resource).branch)
   }
+}
+
+/** The log of a project, and its derived files by digest. @throws RecordInvalid where the log is not whole */
+export async function readProject(branch: RecordsBranch, tip: Oid | undefined, project: string, signal: AbortSignal): Promise<Held> {
+  const folder = folderOf({ name: project })
+  const listed = tip === undefined ? [] : await branch.list(tip, folder, signal)
+  const blobs = await branch.repository.read(listed.map(({ oid }) => oid), maxEntryBytes, signal)
+  const log = new Map<string, Uint8Array>()
+  const files = new Map<string, string>()
+  for (const { path, oid } of listed) {
+    const content = blobs.get(oid) ?? new Uint8Array()
+    const name = path.slice(folder.length + 1)
+    if (name.startsWith('log/')) log.set(name.slice(4), content)
+    else files.set(name, sha256Hex(content))
+  }
+  const { history, problems } = readLog(log)
+  if (problems.length > 0) throw new CratewrightError('RecordInvalid', `the log of ${project} is not whole: ${problems[0]}`)
+  return { history, files }
 }
 
 export function folderOf(resource: { readonly name: string }): string {

@@ -2,7 +2,9 @@
 
 import { type ClassModel, type Model, type RuleModel, type SlotModel, type TypeModel, builtInTypes } from './linkml.ts'
 
-export type JsonSchema = { readonly [keyword: string]: unknown }
+export interface JsonSchema {
+  readonly [keyword: string]: unknown
+}
 
 /**
  * Beside the standard's keywords: `discriminator` (as ajv knows it), `x-unique-keys` (fields that no two elements of an array
@@ -77,7 +79,6 @@ function classSchema(definition: ClassModel, model: Model): JsonSchema {
 function slotSchema(slot: SlotModel, model: Model): JsonSchema {
   const value: JsonSchema = {
     ...(slot.ranges.length === 1 ? rangeSchema(slot.ranges[0]!) : { anyOf: slot.ranges.map(rangeSchema) }),
-    ...(slot.pattern === undefined ? {} : { pattern: slot.pattern }),
     ...(slot.equals === undefined ? {} : { const: slot.equals }),
     ...(slot.minimum === undefined ? {} : { minimum: slot.minimum }),
     ...(slot.maximum === undefined ? {} : { maximum: slot.maximum }),

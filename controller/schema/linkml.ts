@@ -47,7 +47,6 @@ export interface SlotModel {
   readonly ranges: readonly string[]
   readonly required: boolean
   readonly multivalued: boolean
-  readonly pattern: string | undefined
   readonly equals: string | undefined
   readonly minimum: number | undefined
   readonly maximum: number | undefined
@@ -122,7 +121,7 @@ const known = {
   value: 'description',
   class: 'description is_a abstract class_uri attributes slots slot_usage extra_slots unique_keys rules',
   slot:
-    'alias description range any_of required multivalued inlined inlined_as_list pattern equals_string minimum_value ' +
+    'alias description range any_of required multivalued inlined_as_list equals_string minimum_value ' +
     'maximum_value minimum_cardinality maximum_cardinality designates_type ifabsent examples annotations',
   extra: 'allowed range_expression',
   range: 'range',
@@ -275,7 +274,6 @@ function readSlot(key: string, parts: readonly Part[], ranges: ReadonlySet<strin
     ranges: chosen,
     required: slot.node.required === true,
     multivalued: slot.node.multivalued === true,
-    pattern: pattern(slot),
     equals: slot.node.equals_string as string | undefined,
     minimum: slot.node.minimum_value as number | undefined,
     maximum: slot.node.maximum_value as number | undefined,
@@ -326,7 +324,7 @@ function absentValue(slot: Part): Scalar | undefined {
   return kind === 'int' ? Number(value) : value
 }
 
-/** Patterns hold for the whole value: LinkML's generators only anchor what is written with anchors. */
+/** Patterns hold for the whole value: LinkML's generators only anchor what is written with anchors. Only types have them, as words go with them. */
 function pattern(holder: Part): string | undefined {
   const written = holder.node.pattern
   if (written === undefined) return undefined

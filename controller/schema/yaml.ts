@@ -112,11 +112,13 @@ class Reader {
     const tokens: CST.Token[] = []
     const counts = new Map<string, number>()
     let offset = 0
+    let errors = 0
+    this.#lines.addNewLine(0)
     const limit = (what: string, count: number, allowed: number) => {
       if (count > allowed) throw this.#tooLarge(`the file has more than ${allowed} ${what}`, offset)
     }
     for (const lexeme of new Lexer().lex(this.#text)) {
-      const type = CST.tokenType(lexeme) ?? 'scalar'
+      const type = CST.tokenType(lexeme) ?? 'text'
       const count = (counts.get(type) ?? 0) + 1
       counts.set(type, count)
       if (type === 'alias') limit('aliases', count, aliases)
@@ -125,7 +127,10 @@ class Reader {
       if (type === 'directive-line' && !/^%YAML +1\.2\s*$/.test(lexeme)) throw this.#refusal('a directive other than %YAML 1.2 is not allowed', offset)
       // JSON may hold one inside a text; anywhere else it is where two files were joined.
       if (lexeme.includes('\ufeff') && !/^["']/.test(lexeme)) throw this.#refusal('a byte order mark stands inside the file', offset)
-      for (const token of parser.next(lexeme)) tokens.push(token)
+      for (const token of parser.next(lexeme)) {
+        tokens.push(token)
+        if (token.type === 'error' && ++errors > maxProblems) throw this.#refusal('too much before this is not well formed', offset)
+      }
       // On top of the collections the stack holds the document and what is being read.
       if (parser.stack.length > depth + 2) throw this.#tooLarge(`values lie more than ${depth} deep in each other`, offset)
       if (!signals.has(lexeme)) offset += lexeme.length
@@ -148,7 +153,9 @@ class Reader {
     this.#nodes += 1
     const [start] = node.range
     if (this.#nodes > this.#limits.nodes) throw this.#tooLarge(`the file has more than ${this.#limits.nodes} values`, start)
-    if (depth > this.#limits.depth) throw this.#tooLarge(`values lie more than ${this.#limits.depth} deep in each other`, start)
+    if (depth >= this.#limits.depth && (isMap(node) || isSeq(node))) {
+      throw this.#tooLarge(`values lie more than ${this.#limits.depth} deep in each other`, start)
+    }
     if (isAlias(node)) {
       const target = targets.get(node) ?? anchors.get(node.source)
       if (!target) throw this.#refusal('the alias names no anchor before it, or one around it', start)
@@ -175,9 +182,9 @@ class Reader {
   ): Record<string, unknown> {
     const object: Record<string, unknown> = {}
     for (const pair of pairs) {
-      const keyNode = pair.key as ParsedNode
+      const keyNode = pair.key as ParsedNode | null
       const key = this.#value(keyNode, depth + 1, anchors, targets)
-      const [start] = keyNode?.range ?? [0]
+      const [start] = keyNode?.range ?? (pair.value as ParsedNode | null)?.range ?? [0]
       if (typeof key !== 'string') throw this.#refusal('the name of a field has to be text; put it in quotes', start)
       const shown = JSON.stringify(key.slice(0, 100))
       if (key === '<<') throw this.#refusal('merge keys are not allowed; write the fields out', start)
@@ -252,7 +259,7 @@ const explanations: Readonly<Record<string, string>> = {
   BAD_ALIAS: 'an alias or anchor is not written correctly',
   BAD_DIRECTIVE: 'the directive is not understood',
   BAD_DQ_ESCAPE: 'a text in double quotes has an unknown escape after its \\',
-  BAD_INDENT: 'the indentation does not fit what is above',
+  BAD_INDENT: 'the indentation does not fit what is above, or a bracket is not closed',
   BAD_SCALAR_START: 'a text that begins with this character has to be in quotes',
   BLOCK_AS_IMPLICIT_KEY: 'a second “: ” stands on the line; put the text in quotes',
   BLOCK_IN_FLOW: 'a list or mapping by indentation stands inside [ ] or { }',

@@ -15,16 +15,15 @@ export const shared = resolve(import.meta.dirname, '../../../shared')
 
 interface Test {
   skip(): never
+  timeout(ms: number): unknown
 }
 
 /** The folder with the oracles' programs; skips the test, and says why, where there is none. */
 export function oraclesOrSkip(test: Test): string {
-  try {
-    found ??= find()
-    return found
-  } catch (error) {
-    return skip(test, `no oracles: ${error instanceof Error ? error.message.split('\n')[0] : error}`)
-  }
+  // Python starts slowly, and the first test may have to install the tools.
+  test.timeout(found ? 60_000 : 600_000)
+  found ??= find()
+  return 'bin' in found ? found.bin : skip(test, `no oracles: ${found.reason}`)
 }
 
 /** A path below /work/shared; skips the test, and says why, where it is absent. */
@@ -44,18 +43,22 @@ export function contextCacheOrSkip(test: Test): string {
   return cache
 }
 
-let found: string | undefined
+let found: { readonly bin: string } | { readonly reason: string } | undefined
 
-function find(): string {
+function find(): NonNullable<typeof found> {
   const named = process.env.CRATEWRIGHT_ORACLES
   const folder = named ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'cratewright/oracles')
   const bin = join(folder, 'bin')
-  if (existsSync(join(bin, 'rocrate-validator')) && existsSync(join(bin, 'bagit.py'))) return bin
-  if (named !== undefined) throw new Error(`${named} is not an environment with ${packages.join(' and ')}`)
-  if (process.env.CRATEWRIGHT_NO_ORACLES !== undefined) throw new Error('CRATEWRIGHT_NO_ORACLES is set')
-  execFileSync('python3', ['-m', 'venv', folder], { timeout: 60_000, stdio: 'pipe' })
-  execFileSync(join(bin, 'pip'), ['install', '--quiet', ...packages], { timeout: 300_000, stdio: 'pipe' })
-  return bin
+  if (existsSync(join(bin, 'rocrate-validator')) && existsSync(join(bin, 'bagit.py'))) return { bin }
+  if (named !== undefined) return { reason: `${named} is not an environment with ${packages.join(' and ')}` }
+  if (process.env.CRATEWRIGHT_NO_ORACLES !== undefined) return { reason: 'CRATEWRIGHT_NO_ORACLES is set' }
+  try {
+    execFileSync('python3', ['-m', 'venv', folder], { timeout: 60_000, stdio: 'pipe' })
+    execFileSync(join(bin, 'pip'), ['install', '--quiet', ...packages], { timeout: 300_000, stdio: 'pipe' })
+    return { bin }
+  } catch (error) {
+    return { reason: error instanceof Error ? error.message.split('\n')[0]! : 'cannot be installed' }
+  }
 }
 
 function skip(test: Test, reason: string): never {

@@ -4,7 +4,7 @@ import { execFileSync, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { cp, mkdir, mkdtemp, readFile, rename, rm, symlink } from 'node:fs/promises'
+import { chmod, cp, mkdir, mkdtemp, readFile, rename, rm, symlink } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { homedir, tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
@@ -53,7 +53,7 @@ export async function launchPostgres(options: PostgresOptions = {}): Promise<Tes
   const temporary = options.folder === undefined
   const folder = options.folder ?? mkdtempSync(join(tmpdir(), 'cratewright-postgres-'))
   mkdirSync(folder, { recursive: true, mode: 0o700 })
-  if (account.uid !== undefined) chownSync(folder, account.uid, account.gid)
+  own(folder, account)
   const password = options.password ?? randomBytes(12).toString('hex')
   const data = join(folder, 'data')
   if (!existsSync(join(data, 'PG_VERSION'))) initialise(join(native, 'bin', 'initdb'), data, password, account)
@@ -130,6 +130,11 @@ interface Account {
   readonly gid?: number
 }
 
+/** Of no effect where the account is our own. */
+function own(path: string, { uid, gid }: Account): void {
+  if (uid !== undefined && gid !== undefined) chownSync(path, uid, gid)
+}
+
 /** PostgreSQL refuses to run as root. */
 function dropTo(): Account {
   if (process.getuid?.() !== 0) return {}
@@ -140,7 +145,7 @@ function dropTo(): Account {
 function initialise(initdb: string, data: string, password: string, account: Account): void {
   const passwordFile = `${data}.password`
   writeFileSync(passwordFile, password, { mode: 0o600 })
-  if (account.uid !== undefined) chownSync(passwordFile, account.uid, account.gid ?? account.uid)
+  own(passwordFile, account)
   const locale = ['--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8', '-E', 'UTF8']
   const access = ['-U', 'postgres', '-A', 'scram-sha-256', `--pwfile=${passwordFile}`]
   try {
@@ -259,7 +264,7 @@ async function nativeFolder(): Promise<string> {
   if (existsSync(target)) return target
   await mkdir(cache, { recursive: true, mode: 0o755 })
   const making = await mkdtemp(`${target}.`)
-  execFileSync('chmod', ['755', making])
+  await chmod(making, 0o755)
   await cp(join(source, 'native'), making, { recursive: true, verbatimSymlinks: true })
   const links = JSON.parse(await readFile(join(source, 'native', 'pg-symlinks.json'), 'utf8')) as {
     source: string

@@ -1,52 +1,20 @@
 /** Doing the steps of a request. Each task may be killed anywhere and run again: what is done is found done. */
 
 import { datasetFolder } from '../../crate/payload-name.ts'
-import type { OpenSource, SourceTarget, TableDescription } from '../../data/source.ts'
+import type { TableDescription } from '../../data/source.ts'
 import type { FileStore, ReleaseKey } from '../../data/store.ts'
-import type { Context, EntryDetail, Outcome, Progress, Resource } from '../../engine/kind.ts'
-import type { Oid } from '../../git/repository.ts'
+import type { Context, Outcome, Progress } from '../../engine/kind.ts'
 import { canonicalJson } from '../../runtime/canonical.ts'
 import { CratewrightError } from '../../runtime/errors.ts'
-import type { FileStoreSpec, SourceConnectionSpec } from '../../../schemas/generated/types.ts'
 import { closeRelease } from './close.ts'
 import { outputsDigest } from './digests.ts'
-import type { RequestDocuments } from './documents.ts'
 import { publishRelease } from './publish.ts'
 import { type RequestSpec, requestType } from './reader.ts'
 import { renderReport, summarize } from './report-files.ts'
-import { type RequestedTable, type Resolved, requestedTables, resolveRequest, scopeDigest, scopeTables } from './resolve.ts'
-import { type OutputFile, type RequestState, stateOf } from './state.ts'
+import { type RequestedTable, requestedTables, resolveRequest, scopeDigest, scopeTables } from './resolve.ts'
+import { type OutputFile, stateOf } from './state.ts'
 import { detailOf, type RequestStep } from './steps.ts'
-
-/** What the steps need of the world; wired in cli/. */
-export interface RequestRoom {
-  readonly openSource: OpenSource
-  /** Reads the credential and checks the host. Errors: SecretNotFound, HostNotAllowed. */
-  readonly targetOf: (connection: Resource<SourceConnectionSpec>, database: string) => Promise<SourceTarget>
-  readonly storeOf: (store: Resource<FileStoreSpec>) => Promise<FileStore>
-  readonly documentsAt: (resource: Resource<RequestSpec>, commit: Oid, signal: AbortSignal) => Promise<ReadonlyMap<string, Uint8Array>>
-  /** The controller's own key: signs bags. */
-  readonly signer: { readonly sign: (data: Uint8Array, namespace: string) => string; readonly publicKey: string }
-}
-
-/** Values in fewer rows than this are not shown to approvers as counts. */
-export const smallCellThreshold = 10
-
-/** What a task returns where it refuses to go on. */
-export interface Refusal {
-  readonly refused: 'scope' | 'staged'
-  readonly message: string
-}
-
-export interface StepContext {
-  readonly resource: Resource<RequestSpec>
-  readonly documents: RequestDocuments
-  readonly resolved: Resolved
-  readonly state: RequestState
-  readonly context: Context
-  readonly room: RequestRoom
-  readonly release: ReleaseKey
-}
+import { confirmScope, type RequestRoom, smallCellThreshold, type StepContext, type StepTask } from './task.ts'
 
 export async function applyRequest(step: RequestStep, context: Context, room: RequestRoom): Promise<Outcome> {
   switch (step.action) {
@@ -69,10 +37,6 @@ export async function applyRequest(step: RequestStep, context: Context, room: Re
       return runTask(step, context, room, publishRelease)
   }
 }
-
-export type StepTask = (
-  at: StepContext, signal: AbortSignal, report: (progress: Progress) => void,
-) => Promise<(EntryDetail & { failed?: CratewrightError }) | Refusal>
 
 async function runTask(step: RequestStep, context: Context, room: RequestRoom, task: StepTask): Promise<Outcome> {
   const at = stepContext(context, room)
@@ -116,22 +80,6 @@ const validateRequest: StepTask = async ({ documents, resolved, room }, signal, 
     digests: { request: documents.digest, scope: scopeDigest(documents, resolved, described) },
     facts: { inputs, tables: scopeTables(documents, described) },
   }
-}
-
-/** The catalogue as it is now, or why it is no longer what was signed off. */
-export async function confirmScope(at: StepContext, signal: AbortSignal): Promise<{ tables: readonly TableDescription[] } | Refusal> {
-  const { documents, resolved, room, state } = at
-  const refuse = (message: string): Refusal => ({ refused: 'scope', message })
-  if (documents.digest !== state.requestDigest) return refuse('the request is not the one that was signed off')
-  const source = room.openSource(await room.targetOf(resolved.connection, resolved.database))
-  const { tables, findings } = await source.describe(requestedTables(documents.ingress), signal)
-  const finding = findings.find(({ severity }) => severity === 'error')
-  if (finding) return refuse(`the source changed since the sign-off: ${finding.message}`)
-  const described = tables.filter((table): table is TableDescription => table !== undefined)
-  if (scopeDigest(documents, resolved, described) !== state.validation?.scope) {
-    return refuse('tables, views or columns of the source changed since the sign-off')
-  }
-  return { tables: described }
 }
 
 interface FinishedDataset {

@@ -4,8 +4,9 @@ import type { FileStore } from '../../data/store.ts'
 import type { Progress } from '../../engine/kind.ts'
 import { historyUpTo } from '../../records/log.ts'
 import { formatPublicKey, parsePublicKey } from '../../runtime/ssh-key.ts'
-import { confirmScope, type Refusal, type StepContext, type StepTask } from './apply.ts'
-import { bagNamespace, renderRelease, sha512 } from './release.ts'
+import { confirmScope, type Refusal, type StepContext, type StepTask } from './task.ts'
+import { sha512 } from './digests.ts'
+import { bagNamespace, renderRelease } from './release.ts'
 import type { OutputFile } from './state.ts'
 
 export const closeRelease: StepTask = async (at, signal, report) => {
@@ -16,7 +17,7 @@ export const closeRelease: StepTask = async (at, signal, report) => {
   const changed = await changedOutputs(store, at, state.staging?.files ?? [], signal, report)
   if (changed) return changed
 
-  const documents = await room.documentsAt(resource, state.content, signal)
+  const documents = await room.documentsAt(resource, state.content, state.folder, signal)
   // Without what was noted since the start: the bag is the same, however often the closing was tried.
   const upToStart = historyUpTo(context.history, context.history.open?.number ?? 0)
   const inStore = renderRelease(upToStart, documents, 'store')

@@ -7,7 +7,7 @@ import { sha256Hex } from '../../runtime/canonical.ts'
 import { CratewrightError } from '../../runtime/errors.ts'
 import type { Governance } from '../../../schemas/generated/types.ts'
 import { parseRequest, requestFiles } from './documents.ts'
-import { releaseUuid, sha512 } from './release.ts'
+import { releaseUuid, sha512 } from './digests.ts'
 import { type RequestState, stateOf } from './state.ts'
 
 const mediaTypes: Record<string, string> = { toml: 'application/toml', yaml: 'application/yaml', csv: 'text/csv' }
@@ -33,7 +33,8 @@ export function crateOf(history: History, documents: ReadonlyMap<string, Uint8Ar
       ...(governance.project.reference ? { reference: governance.project.reference } : {}),
     },
     persons: governance.users.map(user => ({
-      id: user.username, name: user.username, member: true, affiliation: { id: slug(user.affiliation), name: user.affiliation },
+      id: user.username, name: user.username, member: true,
+      ...(user.affiliation ? { affiliation: { id: slug(user.affiliation), name: user.affiliation } } : {}),
     })) satisfies Person[],
     agreement: {
       id: 'data-access', name: 'Agreement on the use of the data',

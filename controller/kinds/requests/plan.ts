@@ -31,7 +31,7 @@ export function planRequest(resource: Resource<RequestSpec>, observed: RequestOb
   const taken = Math.max(state.closedRelease, state.publishedRelease)
   if (changes.length > 0) {
     if (taken >= release) return waiting(releaseTaken(state, taken))
-    return { steps: changeSteps(observed), waits: [], then: thenFrom('validate') }
+    return { steps: changeSteps(observed, resource.spec.folder), waits: [], then: thenFrom('validate') }
   }
   if (state.phase === 'Published') return { steps: [], waits: [], then: [] }
   if (state.phase === 'Rejected') return waiting({ reason: 'Rejected', message: rejectedBy(state), todo: 'Change the request to ask again.' })
@@ -49,7 +49,7 @@ export function planRequest(resource: Resource<RequestSpec>, observed: RequestOb
     const voids = state.signOff !== undefined
     const step: RequestStep = {
       ...base, action: 'change', because: 'platform', record: 'noted', generation: state.generation + 1, digests: request, voids,
-      content: state.content, seen: observed.head,
+      folder: state.folder, content: state.content, seen: observed.head,
       summary: `note that the connection or the store of this request was changed${voids ? ', which voids its approvals' : ''}`,
     }
     return { steps: [step], waits: [], then: thenFrom('validate') }
@@ -99,18 +99,19 @@ function createStep(resource: Resource<RequestSpec>, { documents, head, headTime
   const seed = [resource.namespace, head, resource.name].join('\0')
   return {
     action: 'create', record: 'noted', generation: 1, release: documents?.governance.release ?? 1,
+    folder: resource.spec.folder,
     digests: { request: documents?.digest ?? '' }, id: `urn:uuid:${derivedUuid(new Date(headTime * 1000), seed)}`, content: head, seen: head, tre,
     summary: 'give the request an id and begin its log',
   }
 }
 
-function changeSteps({ changes, state, head }: RequestObserved): RequestStep[] {
+function changeSteps({ changes, state, head }: RequestObserved, folder: string): RequestStep[] {
   const sound = changes.flatMap(change => (change.digest === undefined ? [] : [{ ...change, digest: change.digest }]))
   return sound.map((change, index) => {
     const voids = index === 0 && state.signOff !== undefined
     return {
       action: 'change', record: 'noted', because: change.because, generation: state.generation + index + 1, release: change.release,
-      digests: { request: change.digest }, content: change.commit, seen: index === sound.length - 1 ? head : change.commit, voids,
+      folder, digests: { request: change.digest }, content: change.commit, seen: index === sound.length - 1 ? head : change.commit, voids,
       summary: `note that the request was changed by commit ${change.commit.slice(0, 12)}${voids ? ', which voids its approvals' : ''}`,
     }
   })

@@ -3,8 +3,9 @@
 import type { FileStore, ReleaseKey } from '../../data/store.ts'
 import type { Progress } from '../../engine/kind.ts'
 import { historyUpTo } from '../../records/log.ts'
-import { confirmScope, type Refusal, type StepTask } from './apply.ts'
-import { renderRelease, sha512 } from './release.ts'
+import { confirmScope, type Refusal, type StepTask } from './task.ts'
+import { sha512 } from './digests.ts'
+import { renderRelease } from './release.ts'
 import type { RequestState } from './state.ts'
 
 export const publishRelease: StepTask = async (at, signal, report) => {
@@ -18,7 +19,7 @@ export const publishRelease: StepTask = async (at, signal, report) => {
     if ('refused' in scope) return scope
   }
   const { closing } = state
-  const documents = await room.documentsAt(resource, state.content, signal)
+  const documents = await room.documentsAt(resource, state.content, state.folder, signal)
   const bag = renderRelease(historyUpTo(context.history, closing?.started ?? 0), documents, 'store')
   const changed = await changedBag(store, release, where, state, bag, signal, report)
   if (changed) return changed

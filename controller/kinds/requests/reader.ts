@@ -16,6 +16,12 @@ export interface RequestSpec {
   readonly documents: RequestDocuments | undefined
 }
 
+interface ParsedFolder {
+  readonly tree: Oid
+  readonly documents: RequestDocuments | undefined
+  readonly problems: readonly Problem[]
+}
+
 const namePattern = /^[a-z0-9][a-z0-9-]{0,62}$/
 const maxRequests = 5_000
 
@@ -24,7 +30,7 @@ export class RequestReader implements Reader {
   readonly #repository: GitRepository
   readonly #name: string
   readonly #pattern: string
-  #cache = new Map<string, { tree: Oid; documents: RequestDocuments | undefined; problems: readonly Problem[] }>()
+  #cache = new Map<string, ParsedFolder>()
 
   constructor(repository: GitRepository, name: string, pattern: string) {
     this.#repository = repository
@@ -35,7 +41,7 @@ export class RequestReader implements Reader {
   async read(commit: Oid, signal: AbortSignal): Promise<ReadResult> {
     const { folders, problems } = await this.#folders(commit, signal)
     const trees = await this.#repository.ids(folders.map(path => ({ commit, path })), signal)
-    const cache: typeof this.#cache = new Map()
+    const cache = new Map<string, ParsedFolder>()
     const resources = []
     for (const [index, folder] of folders.entries()) {
       const tree = trees[index]

@@ -1,13 +1,13 @@
 /** The release as a bag, made from the log and the request's documents alone: the same bytes wherever it is made. */
 
-import { createHash } from 'node:crypto'
 import { arcpUrl } from '../../crate/arcp.ts'
 import { type BagFile, buildBag, type PayloadFile } from '../../crate/bag.ts'
 import type { History } from '../../engine/kind.ts'
 import { encodeEntry, entryFile } from '../../records/log.ts'
-import { canonicalJson, derivedUuid } from '../../runtime/canonical.ts'
+import { canonicalJson } from '../../runtime/canonical.ts'
 import { CratewrightError } from '../../runtime/errors.ts'
 import { crateOf } from './crate.ts'
+import { releaseUuid, sha512 } from './digests.ts'
 import { parseRequest, requestFiles } from './documents.ts'
 import { type CountedStatement, type RequestState, stateOf } from './state.ts'
 import type { UsedResource } from './steps.ts'
@@ -62,13 +62,6 @@ export function renderRelease(history: History, documents: ReadonlyMap<string, U
   return { manifest: bag.manifest, tagManifest, files }
 }
 
-/** One for each Repository, project and release: the request's id says the first two. */
-export function releaseUuid({ id, release }: Pick<RequestState, 'id' | 'release'>): string {
-  const uuid = (id ?? '').replace(/^urn:uuid:/, '')
-  const time = new Date(Number.parseInt(uuid.replaceAll('-', '').slice(0, 12), 16))
-  return derivedUuid(time, `${uuid}\0${release}`)
-}
-
 /** What an auditor needs beside the data: the log so far, the statements that counted, and who was whom. */
 function evidence(history: History, state: RequestState, resources: readonly UsedResource[]): BagFile[] {
   return [
@@ -88,8 +81,4 @@ export function statementFilesOf({ phase, person, sha256, text, signature }: Cou
     { path: name, content: Buffer.from(text) },
     { path: `${name}.sig`, content: Buffer.from(signature) },
   ]
-}
-
-export function sha512(content: Uint8Array): string {
-  return createHash('sha512').update(content).digest('hex')
 }

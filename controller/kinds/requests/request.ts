@@ -1,16 +1,17 @@
 /** DataAccessRequest: the kind. */
 
-import type { Context, Kind, Plan, Resource, StatusReport } from '../../engine/kind.ts'
-import type { GitRepository } from '../../git/repository.ts'
+import type { Context, History, Kind, Plan, Resource, StatusReport } from '../../engine/kind.ts'
+import type { GitRepository, Oid } from '../../git/repository.ts'
 import { approverGroupType, fileStoreType, personType, repositoryType, sourceConnectionType } from '../types.ts'
-import { applyRequest, type RequestRoom } from './apply.ts'
+import { applyRequest } from './apply.ts'
 import { observeRequest, type RequestObserved } from './observe.ts'
 import { planRequest } from './plan.ts'
-import { projectRequest } from './project.ts'
+import { closedReleases, projectRequest } from './project.ts'
 import { type RequestSpec, requestType } from './reader.ts'
 import { type RequestStatus, reportRequest } from './report.ts'
 import { stateOf } from './state.ts'
 import { detailOf, type RequestStep, type Tre } from './steps.ts'
+import type { RequestRoom } from './task.ts'
 
 export interface RequestKindRoom extends RequestRoom {
   /** The projects repository a request lives in. Errors: GitRefMissing. */
@@ -30,17 +31,14 @@ export function requestKind(room: RequestKindRoom): Kind<RequestSpec, RequestObs
     intent: detailOf,
     apply: (step, context) => applyRequest(step, context, room),
     report: (resource, observed, plan: Plan<RequestStep>): StatusReport<RequestStatus> => reportRequest(resource, observed, plan),
-    documents: history => {
-      const { content, closing } = stateOf(history)
-      return content === '' ? [] : [...new Set([content, ...closedContents(history), ...(closing ? [content] : [])])]
-    },
+    documents: contentsOf,
     project: projectRequest,
   }
 }
 
-/** The contents of releases that were closed in earlier generations: their bags are still made from them. */
-function closedContents(history: Parameters<NonNullable<Kind['documents']>>[0]): string[] {
-  return history.entries
-    .filter(entry => entry.action === 'close' && entry.event === 'outcome' && entry.result === 'done')
-    .map(({ number }) => stateOf({ ...history, entries: history.entries.slice(0, number) }).content)
+/** The current content, and those of releases that were closed: their bags are still made from them. */
+export function contentsOf(history: History): { commit: Oid; folder: string }[] {
+  const states = [stateOf(history), ...closedReleases(history).map(({ state }) => state)]
+  const found = new Map(states.filter(({ content }) => content !== '').map(({ content, folder }) => [content, folder]))
+  return [...found].map(([commit, folder]) => ({ commit, folder }))
 }

@@ -95,6 +95,8 @@ export interface RequestState {
   readonly requestDigest: string
   /** The commit at which the content of this generation was read. */
   readonly content: Oid
+  /** Where the request's folder lay at that commit. */
+  readonly folder: string
   /** The newest commit whose changes are in the log. */
   readonly seen: Oid
   /** The entry that began this generation. */
@@ -119,7 +121,7 @@ export interface RequestState {
 }
 
 const nothing: RequestState = {
-  phase: 'Requested', id: undefined, createdAt: '', tre: { name: 'Trusted research environment' }, generation: 0, release: 1, requestDigest: '', content: '', seen: '', since: 0,
+  phase: 'Requested', id: undefined, createdAt: '', tre: { name: 'Trusted research environment' }, generation: 0, release: 1, requestDigest: '', content: '', folder: '', seen: '', since: 0,
   validation: undefined, counted: [], signOff: undefined, staging: undefined, stagingVoid: undefined, disclosure: undefined,
   closing: undefined, closedRelease: 0, publishedRelease: 0, published: undefined, approvedAt: undefined, approvedDigest: undefined,
   lastError: undefined,
@@ -194,13 +196,13 @@ const outcomes: Record<string, Fold> = {
 
 /** A new generation: whatever was approved, staged or disclosed was so for other content. */
 function renewed(state: RequestState, entry: LogEntry): RequestState {
-  const { content, seen } = facts<{ content: Oid; seen: Oid }>(entry)
+  const { content, seen, folder } = facts<{ content: Oid; seen: Oid; folder: string }>(entry)
   return {
     ...nothing,
     id: state.id, createdAt: state.createdAt, tre: state.tre, closedRelease: state.closedRelease, publishedRelease: state.publishedRelease,
     approvedAt: state.approvedAt, approvedDigest: state.approvedDigest,
     generation: entry.generation ?? 0, release: entry.release ?? 1, requestDigest: entry.digests?.request ?? '',
-    content, seen, since: entry.number,
+    content, seen, folder, since: entry.number,
   }
 }
 

@@ -14,6 +14,7 @@ interface Base extends PlanStep {
 export interface CreateStep extends Base {
   readonly action: 'create'
   readonly id: string
+  readonly folder: string
   readonly content: Oid
   readonly seen: Oid
   readonly tre: Tre
@@ -28,6 +29,7 @@ export interface Tre {
 export interface ChangeStep extends Base {
   readonly action: 'change'
   readonly because: 'request' | 'history' | 'platform'
+  readonly folder: string
   readonly content: Oid
   readonly seen: Oid
   /** Set where something approved is void by it. */
@@ -81,9 +83,9 @@ export function detailOf(step: RequestStep): EntryDetail {
 function factsOf(step: RequestStep): Pick<EntryDetail, 'facts'> {
   switch (step.action) {
     case 'create':
-      return { facts: { id: step.id, content: step.content, seen: step.seen, tre: step.tre } }
+      return { facts: { id: step.id, folder: step.folder, content: step.content, seen: step.seen, tre: step.tre } }
     case 'change':
-      return { facts: { because: step.because, content: step.content, seen: step.seen } }
+      return { facts: { because: step.because, folder: step.folder, content: step.content, seen: step.seen } }
     case 'statement':
       return { facts: { ...step.statement } }
     case 'sign-off':

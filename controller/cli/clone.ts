@@ -1,0 +1,52 @@
+/** A person's own clone: the only place where the command line uses a working tree, because it is theirs. */
+
+import { access } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { openRepository } from '../git/cli-repository.ts'
+import { runGit } from '../git/work-tree.ts'
+import type { GitRepository, Oid } from '../git/repository.ts'
+import { CratewrightError } from '../runtime/errors.ts'
+
+export interface Clone {
+  readonly folder: string
+  /** The clone's own objects, read as any repository is. */
+  readonly repository: GitRepository
+  /** A ref as the clone knows it: its own branch, or the one last fetched from `origin`; the one that is ahead. */
+  branch(name: string, signal: AbortSignal): Promise<{ ref: string; oid: Oid } | undefined>
+  close(): Promise<void>
+}
+
+export async function openClone(path: string, signal: AbortSignal): Promise<Clone> {
+  const folder = resolve(path)
+  const found = await runGit(folder, ['rev-parse', '--absolute-git-dir'], { signal }).catch(() => undefined)
+  if (!found || found.code !== 0) {
+    throw new CratewrightError('UsageInvalid', `${folder} is not a Git repository`, { todo: 'Name a clone of the projects repository.' })
+  }
+  const gitDir = found.stdout.toString().trim()
+  await access(join(gitDir, 'objects'))
+  const mirrorFolder = await mkdtemp(join(tmpdir(), 'cratewright-'))
+  const repository = openRepository({ url: pathToFileURL(gitDir).href, mirrorFolder, transports: ['file'], deadline: 10 * 60_000 })
+  return {
+    folder,
+    repository,
+    branch: async (name, at) => {
+      const local = await oidOf(folder, `refs/heads/${name}`, at)
+      const remote = await oidOf(folder, `refs/remotes/origin/${name}`, at)
+      if (local === undefined || remote === undefined) {
+        const oid = local ?? remote
+        return oid === undefined ? undefined : { ref: local === undefined ? `refs/remotes/origin/${name}` : `refs/heads/${name}`, oid }
+      }
+      const behind = await runGit(folder, ['merge-base', '--is-ancestor', local, remote], { signal: at })
+      return behind.code === 0 ? { ref: `refs/remotes/origin/${name}`, oid: remote } : { ref: `refs/heads/${name}`, oid: local }
+    },
+    close: () => rm(mirrorFolder, { recursive: true, force: true }),
+  }
+}
+
+async function oidOf(folder: string, ref: string, signal: AbortSignal): Promise<Oid | undefined> {
+  const { code, stdout } = await runGit(folder, ['rev-parse', '--verify', '--quiet', `${ref}^{commit}`], { signal })
+  return code === 0 ? stdout.toString().trim() : undefined
+}

@@ -1,0 +1,40 @@
+/** `cratewright get`: what there is, and where it stands. */
+
+import { type Command, commonOptions, exit } from './command.ts'
+import { readStatuses, type StatusView } from './records-view.ts'
+import { openSession } from './session.ts'
+
+export const getCommand: Command = {
+  name: 'get',
+  summary: 'list requests (or all kinds) and where they stand',
+  arguments: '[requests | all | <kind>] [<name>]',
+  options: commonOptions,
+  example: 'scripts/cratewright get --config .quickstart/cratewright.yaml',
+  async run(args, io) {
+    const [what = 'requests', name] = args.positionals
+    const statuses = (await readStatuses(await openSession(args, io, { quiet: true }))).filter(
+      status => matches(status, what) && (name === undefined || status.name === name),
+    )
+    if (args.flag('json')) io.out(JSON.stringify(statuses, null, 2))
+    else if (statuses.length === 0) io.err('Nothing found. Statuses appear once the controller has run.')
+    else for (const line of table(statuses)) io.out(line)
+    return exit.ok
+  },
+}
+
+function matches({ kind }: StatusView, what: string): boolean {
+  const wanted = what.toLowerCase().replace(/s$/, '')
+  return wanted === 'all' || kind.toLowerCase() === wanted || (wanted === 'request' && kind === 'DataAccessRequest')
+}
+
+function table(statuses: readonly StatusView[]): string[] {
+  const rows = [
+    ['KIND', 'NAME', 'READY', 'PHASE', 'MESSAGE'],
+    ...statuses.map(({ kind, name, conditions, detail }) => {
+      const ready = conditions.find(({ type }) => type === 'Ready')
+      return [kind, name, ready?.status ?? 'Unknown', detail.phase ?? '-', ready?.message ?? '']
+    }),
+  ]
+  const widths = rows[0]?.map((_, column) => Math.max(...rows.map(row => row[column]?.length ?? 0))) ?? []
+  return rows.map(row => row.map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd((widths[column] ?? 0) + 2))).join(''))
+}

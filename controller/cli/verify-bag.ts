@@ -1,0 +1,147 @@
+/** Judging a bag alone: with the controller key's fingerprint, and nothing else. */
+
+import { join } from 'node:path'
+import { readFile } from 'node:fs/promises'
+import { checkBag } from '../crate/bag-check.ts'
+import { checkCrate } from '../crate/crate-check.ts'
+import { folderBag } from '../data/bag-reader.ts'
+import type { BagReader } from '../crate/bag-check.ts'
+import { auditRequest, type Evidence } from '../kinds/requests/audit.ts'
+import { parseRequest, requestFiles } from '../kinds/requests/documents.ts'
+import { barredFrom } from '../kinds/requests/observe.ts'
+import { bagNamespace, renderRelease } from '../kinds/requests/release.ts'
+import { type RequestState, stateOf } from '../kinds/requests/state.ts'
+import type { Group } from '../records/approval.ts'
+import { readLog } from '../records/log.ts'
+import type { PersonInfo } from '../records/statement.ts'
+import { bad, type Finding } from '../records/verify.ts'
+import { asCratewrightError } from '../runtime/errors.ts'
+import type { SshPublicKey } from '../runtime/ssh-key.ts'
+import { verifySsh } from '../runtime/sshsig.ts'
+import type { History } from '../engine/kind.ts'
+import type { Verdict } from './verify.ts'
+
+/** Bytes of one file that is read into memory. */
+const maxFile = 64 * 1024 * 1024
+const sealFile = 'tagmanifest-sha512.txt.sig'
+
+export async function verifyBag(folder: string, roots: readonly string[], signal: AbortSignal): Promise<Verdict> {
+  return judgeBag(folderBag(folder), { roots, place: 'store', signal, signature: await readFile(join(folder, sealFile)).catch(() => undefined) })
+}
+
+interface BagRoom {
+  readonly roots: readonly string[]
+  readonly place: 'store' | 'git'
+  readonly signature: Uint8Array | undefined
+  readonly signal: AbortSignal
+}
+
+export async function judgeBag(reader: BagReader, { roots, place, signature, signal }: BagRoom): Promise<Verdict> {
+  const findings: Finding[] = []
+  const checked = await checkBag(reader, { allowFetch: place === 'git', signal })
+  for (const { code, message, path } of checked.problems) findings.push(bad(path ?? 'the bag', `${message} [${code}]`))
+  const listed = await reader.list()
+  const read = async (path: string) => (listed.some(file => file.path === path && file.kind === 'file') ? reader.read(path, maxFile) : undefined)
+
+  const signer = await sealOf(read, signature, findings)
+  if (signer && roots.length > 0 && !roots.includes(signer.fingerprint)) findings.push(bad(sealFile, `the bag is sealed by ${signer.fingerprint}, not by the key that you trust`))
+  const documents = new Map<string, Uint8Array>()
+  for (const name of Object.values(requestFiles)) {
+    const content = await read(`data/request/${name}`)
+    if (content) documents.set(name, content)
+  }
+  const history = await logOf(listed.map(({ path }) => path), read, findings)
+  const state = stateOf(history)
+  if (history.entries.length > 0) {
+    const { persons, groups, source } = await peopleOf(listed.map(({ path }) => path), read, findings)
+    findings.push(...(await auditRequest(history, bagEvidence(documents, persons, groups, source, signer ? [signer] : []))))
+    await compareFiles(history, documents, place, read, listed.map(({ path }) => path), findings)
+    const crate = await read('data/ro-crate-metadata.json')
+    for (const { rule, message } of crate ? checkCrate(crate) : []) findings.push(bad('data/ro-crate-metadata.json', `${message} [${rule}]`))
+  }
+  return { findings, roots: signer ? [signer.fingerprint] : [], summary: summaryOf(history, state) }
+}
+
+async function sealOf(read: (path: string) => Promise<Uint8Array | undefined>, signature: Uint8Array | undefined, findings: Finding[]): Promise<SshPublicKey | undefined> {
+  const tagManifest = await read('tagmanifest-sha512.txt')
+  if (!signature || !tagManifest) {
+    findings.push(bad(sealFile, 'the bag is not sealed: the signature or the tag manifest is missing'))
+    return undefined
+  }
+  try {
+    return verifySsh(Buffer.from(signature).toString('latin1'), bagNamespace, tagManifest)
+  } catch (error) {
+    findings.push(bad(sealFile, `the seal is not valid: ${asCratewrightError(error).message}`))
+    return undefined
+  }
+}
+
+async function logOf(paths: readonly string[], read: (path: string) => Promise<Uint8Array | undefined>, findings: Finding[]): Promise<History> {
+  const prefix = 'cratewright/log/'
+  const files = new Map<string, Uint8Array>()
+  for (const path of paths.filter(path => path.startsWith(prefix))) files.set(path.slice(prefix.length), (await read(path)) ?? new Uint8Array())
+  const { history, problems } = readLog(files)
+  for (const problem of problems) findings.push(bad('cratewright/log', problem))
+  if (files.size === 0) findings.push(bad('cratewright/log', 'the bag holds no log: it was not made by Cratewright'))
+  return history
+}
+
+async function peopleOf(paths: readonly string[], read: (path: string) => Promise<Uint8Array | undefined>, findings: Finding[]) {
+  const persons: PersonInfo[] = []
+  const groups: Group[] = []
+  let source: string | undefined
+  for (const path of paths.filter(path => path.startsWith('cratewright/resources/'))) {
+    try {
+      const { kind, metadata, spec } = JSON.parse(Buffer.from((await read(path)) ?? []).toString('utf8'))
+      if (kind === 'Person') persons.push({ name: metadata.name, spec })
+      if (kind === 'ApproverGroup') groups.push({ name: metadata.name, spec })
+      if (kind === 'SourceConnection') source = metadata.name
+    } catch {
+      findings.push(bad(path, 'is not JSON'))
+    }
+  }
+  return { persons, groups, source }
+}
+
+/** A bag shows who signed, and that the groups in it had their quorum; who wrote the request only its repository shows. */
+function bagEvidence(documents: ReadonlyMap<string, Uint8Array>, persons: readonly PersonInfo[], groups: readonly Group[], source: string | undefined, signers: readonly SshPublicKey[]): Evidence {
+  return {
+    documentsAt: async () => documents,
+    platformAt: async () => ({ persons, groups }),
+    barredAt: async (_state: RequestState) => {
+      const governance = parseRequest(documents, '').documents?.governance
+      return governance ? barredFrom(governance, { persons: [], coAuthors: [], unattributed: [] }, persons) : undefined
+    },
+    sourceAt: async () => source,
+    signers,
+  }
+}
+
+async function compareFiles(history: History, documents: ReadonlyMap<string, Uint8Array>, place: 'store' | 'git', read: (path: string) => Promise<Uint8Array | undefined>, paths: readonly string[], findings: Finding[]): Promise<void> {
+  let made: ReturnType<typeof renderRelease>
+  try {
+    made = renderRelease(history, documents, place)
+  } catch (error) {
+    findings.push(bad('the bag', `cannot be made from its own log: ${asCratewrightError(error).message}`))
+    return
+  }
+  const outputs = new Set(stateOf(history).staging?.files.map(({ path }) => path))
+  for (const { path, content } of made.files) {
+    const present = await read(path)
+    if (!present) findings.push(bad(path, 'follows from the log and is missing'))
+    else if (!Buffer.from(content).equals(present)) findings.push(bad(path, 'is not what the log makes: it was changed'))
+  }
+  const wanted = new Set(made.files.map(({ path }) => path))
+  for (const path of paths) if (!wanted.has(path) && !outputs.has(path) && path !== sealFile) findings.push(bad(path, 'is not part of the release'))
+}
+
+function summaryOf(history: History, state: RequestState): string[] {
+  const [first] = history.entries
+  if (!first) return []
+  return [
+    `Project ${first.project} of repository ${first.repository}, release ${state.release}.`,
+    ...state.counted.map(({ phase, person, decision }) => `  ${phase}: ${person} ${decision === 'approve' ? 'approved' : decision}, with their own signature.`),
+    `  ${state.staging?.files.length ?? 0} files of data, outputs digest ${state.staging?.outputs ?? 'none'}.`,
+  ]
+}
+

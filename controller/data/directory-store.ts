@@ -1,0 +1,136 @@
+/** Releases in two folders of a file system. The roots are an admin's; everything below staging is taken for hostile. */
+
+import { createHash } from 'node:crypto'
+import { realpathSync, statSync } from 'node:fs'
+import { isAbsolute, join, relative } from 'node:path'
+import { CratewrightError } from '../runtime/errors.ts'
+import { writeFileWhole } from '../runtime/files.ts'
+import { chunksOf, moveRelease, remove } from './directory-publish.ts'
+import type { FileStore, ReleaseKey, StoredFile } from './store.ts'
+import { storeError } from './store-error.ts'
+import {
+  existingFolder,
+  makeFolder,
+  openRegular,
+  pathParts,
+  releaseParts,
+  stateOf,
+  unsafe,
+  walk,
+} from './store-paths.ts'
+
+const suffixes = { bag: '', review: '.review', work: '.work' } as const
+/** Bytes of a file that is read into memory. */
+const maxRead = 67_108_864
+
+/** @throws CratewrightError StoreInvalid: a root is absent or no folder, or the two are not apart */
+export function openDirectoryStore(roots: { readonly staging: string; readonly production: string }): FileStore {
+  const staging = rootOf(roots.staging, 'staging')
+  const production = rootOf(roots.production, 'production')
+  const same = statSync(staging).ino === statSync(production).ino && statSync(staging).dev === statSync(production).dev
+  if (same || within(staging, production) || within(production, staging)) {
+    throw new CratewrightError('StoreInvalid', `staging ${staging} and production ${production} overlap`)
+  }
+  const at = { staging, production }
+
+  /** The folder where a file of `path` lies in staging, and its name; undefined where the folder is absent. */
+  async function placeOf(key: ReleaseKey, area: keyof typeof suffixes, path: string): Promise<string | undefined> {
+    const parts = [...releaseParts(key, suffixes[area]), ...pathParts(path)]
+    const folder = await existingFolder(staging, parts.slice(0, -1))
+    return folder && join(folder, parts.at(-1)!)
+  }
+
+  /** As placeOf, with its folder made. */
+  async function makePlace(key: ReleaseKey, area: keyof typeof suffixes, path: string): Promise<string> {
+    const parts = [...releaseParts(key, suffixes[area]), ...pathParts(path)]
+    const file = join(await makeFolder(staging, parts.slice(0, -1)), parts.at(-1)!)
+    if ((await stateOf(file)) === 'folder') throw unsafe(`${file} is a folder`)
+    return file
+  }
+
+  return {
+    prepare: (key, path) => makePlace(key, 'bag', path),
+
+    async write(key, area, path, content) {
+      const file = await makePlace(key, area, path)
+      // A link in the file's place is replaced, not followed: rename(2).
+      await writeFileWhole(file, content, 0o640).catch(error => {
+        throw storeError(error, `writing ${path}`)
+      })
+    },
+
+    async read(key, area, path) {
+      const place = await placeOf(key, area, path)
+      await using file = place === undefined ? undefined : await openRegular(place)
+      if (!file) return undefined
+      if ((await file.stat()).size > maxRead) {
+        throw new CratewrightError('DocumentTooLarge', `${path} has more than ${maxRead} bytes`)
+      }
+      return await file.readFile().catch(error => {
+        throw storeError(error, `reading ${path}`)
+      })
+    },
+
+    async list(key, where) {
+      const folder = await existingFolder(at[where], releaseParts(key))
+      return folder === undefined ? undefined : (await walk(folder)).files
+    },
+
+    async hash(key, where, paths, signal, onProgress) {
+      const stored: StoredFile[] = []
+      let done = 0
+      for (const path of paths) {
+        const parts = [...releaseParts(key), ...pathParts(path)]
+        const folder = await existingFolder(at[where], parts.slice(0, -1))
+        await using file = folder === undefined ? undefined : await openRegular(join(folder, parts.at(-1)!))
+        if (!file) throw new CratewrightError('StagedDataChanged', `${path} is gone`)
+        const hash = createHash('sha512')
+        let size = 0
+        for await (const chunk of chunksOf(file, signal)) {
+          hash.update(chunk)
+          size += chunk.length
+          done += chunk.length
+          onProgress?.(done)
+        }
+        stored.push({ path, size, sha512: hash.digest('hex') })
+      }
+      return stored
+    },
+
+    async publish(key, manifestSha512, signal) {
+      const [project, release] = releaseParts(key)
+      // Checked part by part, so that no link leads elsewhere; absent only where nothing was ever staged.
+      const from = (await existingFolder(staging, [project])) ?? join(staging, project)
+      const to = await makeFolder(production, [project])
+      await moveRelease({ staged: join(from, release), target: join(to, release), manifestSha512 }, signal)
+      await remove(join(from, `${release}${suffixes.work}`))
+    },
+
+    async discard(key) {
+      const [project] = releaseParts(key)
+      const folder = await existingFolder(staging, [project])
+      if (folder === undefined) return
+      for (const suffix of Object.values(suffixes)) await remove(join(folder, releaseParts(key, suffix)[1]))
+    },
+
+    location: (key, where) => join(at[where], ...releaseParts(key)),
+  }
+}
+
+function rootOf(path: string, name: string): string {
+  try {
+    if (!isAbsolute(path)) throw new CratewrightError('StoreInvalid', `${name} is no absolute path: ${path}`)
+    const real = realpathSync(path)
+    if (!statSync(real).isDirectory()) throw new CratewrightError('StoreInvalid', `${name} is no folder: ${path}`)
+    return real
+  } catch (error) {
+    if (error instanceof CratewrightError) throw error
+    const { code } = error as NodeJS.ErrnoException
+    throw new CratewrightError('StoreInvalid', `${name} ${path} cannot be used: ${code}`, { cause: error })
+  }
+}
+
+function within(outer: string, inner: string): boolean {
+  const path = relative(outer, inner)
+  return path !== '..' && !path.startsWith('../') && !isAbsolute(path)
+}

@@ -1,0 +1,190 @@
+/** Judging the log of a request: was each entry right when it was written? Needs what the log names, and believes none of it. */
+
+import type { History, LogEntry } from '../../engine/kind.ts'
+import type { Oid } from '../../git/repository.ts'
+import { type Barred, type Group, groupsFor, tally, viewOf, whyNot } from '../../records/approval.ts'
+import { entryFile, historyUpTo } from '../../records/log.ts'
+import { type PersonInfo, readStatement } from '../../records/statement.ts'
+import { bad, type Finding, note, unchecked } from '../../records/verify.ts'
+import { asCratewrightError } from '../../runtime/errors.ts'
+import type { SshPublicKey } from '../../runtime/ssh-key.ts'
+import { verifySsh } from '../../runtime/sshsig.ts'
+import { outputsDigest, sha512 } from './digests.ts'
+import { parseRequest } from './documents.ts'
+import { subjectOf } from './observe.ts'
+import { bagNamespace, renderRelease } from './release.ts'
+import { type CountedStatement, type OutputFile, type RequestState, stateOf } from './state.ts'
+
+/** What a log names, as far as it is here. */
+export interface Evidence {
+  /** The request's files at a commit; undefined: the commit is not here. */
+  documentsAt(commit: Oid): Promise<ReadonlyMap<string, Uint8Array> | undefined>
+  /** People and groups as the platform had them; undefined: that commit is not here. */
+  platformAt(commit: Oid | undefined): Promise<{ persons: readonly PersonInfo[]; groups: readonly Group[] } | undefined>
+  /** Who could not approve a content, and why; undefined: the history of the request is not here. */
+  barredAt(state: RequestState, projects: Oid | undefined, documents: ReadonlyMap<string, Uint8Array>): Promise<Barred | undefined>
+  /** Keys that may seal bags. */
+  readonly signers: readonly SshPublicKey[]
+  /** The name of the SourceConnection that approvals were for, where it is known. */
+  sourceAt(state: RequestState, commit: Oid | undefined): Promise<string | undefined>
+}
+
+interface Room {
+  readonly history: History
+  readonly evidence: Evidence
+  readonly findings: Finding[]
+}
+
+export async function auditRequest(history: History, evidence: Evidence): Promise<Finding[]> {
+  const findings: Finding[] = []
+  for (const entry of history.entries) {
+    const before = historyUpTo(history, entry.number - 1)
+    const room: Room = { history: before, evidence, findings }
+    checkOrder(entry, stateOf(before), findings)
+    if (entry.event === 'noted' && (entry.action === 'create' || entry.action === 'change')) await auditContent(entry, room)
+    if (entry.event === 'noted' && entry.action === 'statement') await auditStatement(entry, room)
+    if (entry.event === 'noted' && (entry.action === 'sign-off' || entry.action === 'disclosure')) await auditDecision(entry, room)
+    if (entry.event === 'outcome' && entry.result === 'done') await auditOutcome(entry, room)
+  }
+  return findings
+}
+
+/** No step without the one before it. */
+function checkOrder(entry: LogEntry, state: RequestState, findings: Finding[]): void {
+  if (entry.event !== 'started') return
+  const missing =
+    entry.action === 'stage-transfer' && state.signOff?.decision !== 'approve' ? 'an approved sign-off'
+    : entry.action === 'close' && state.disclosure?.decision !== 'approve' ? 'an approved disclosure'
+    : entry.action === 'publish' && !state.closing ? 'a closed release'
+    : undefined
+  if (missing) findings.push(bad(entryFile(entry), `starts ${entry.action} without ${missing}`))
+  for (const name of ['request', 'scope', 'outputs'] as const) {
+    const digest = entry.digests?.[name]
+    const held = name === 'request' ? state.requestDigest : name === 'scope' ? state.validation?.scope : state.staging?.outputs
+    if (digest !== undefined && digest !== held) findings.push(bad(entryFile(entry), `is for another ${name} digest than what was approved`))
+  }
+}
+
+async function auditContent(entry: LogEntry, { evidence, findings }: Room): Promise<void> {
+  const where = entryFile(entry)
+  const content = (entry.facts as { content?: Oid } | undefined)?.content
+  const files = content === undefined ? undefined : await evidence.documentsAt(content)
+  if (!files) {
+    findings.push(unchecked(where, `the request at commit ${content} is not here`))
+    return
+  }
+  const digest = parseRequest(files, '').documents?.digest
+  if (digest !== entry.digests?.request) findings.push(bad(where, `its request digest is not that of the documents at commit ${content}`))
+}
+
+async function auditStatement(entry: LogEntry, { history, evidence, findings }: Room): Promise<void> {
+  const where = entryFile(entry)
+  const state = stateOf(history)
+  const statement = entry.facts as unknown as Omit<CountedStatement, 'entry'>
+  const platform = await evidence.platformAt(entry.commits?.platform)
+  if (!platform) {
+    findings.push(unchecked(where, `the platform at commit ${entry.commits?.platform} is not here`))
+    return
+  }
+  const subject = subjectOf(statement.phase, { namespace: entry.repository, name: entry.project }, state)
+  const file = { path: statement.path, text: Buffer.from(statement.text), signature: Buffer.from(statement.signature) }
+  const reading = readStatement(file, subject, history, platform.persons)
+  if (reading.state === 'ignored') {
+    findings.push(bad(where, `the statement of ${statement.person} does not prove anything: ${reading.reason}`))
+    return
+  }
+  const { person, decision } = reading.statement
+  if (person !== statement.person || decision !== statement.decision || reading.sha256 !== statement.sha256) {
+    findings.push(bad(where, 'says something else than the statement in it'))
+  }
+  const documents = await evidence.documentsAt(state.content)
+  const barred = documents && (await evidence.barredAt(state, entry.commits?.projects, documents))
+  const source = await evidence.sourceAt(state, entry.commits?.platform)
+  if (!barred || source === undefined) {
+    findings.push(unchecked(where, `whether ${person} wrote the request cannot be seen here`))
+    return
+  }
+  const groups = groupsFor(platform.groups, { phase: statement.phase, project: entry.project, source })
+  const names = new Set(platform.persons.map(({ name }) => name))
+  const views = groups.map(group => viewOf(group, new Date(entry.time), barred, names))
+  const reason = whyNot(person, groups, views, barred)
+  if (reason) findings.push(bad(where, `the statement should not have counted: ${reason}`))
+}
+
+async function auditDecision(entry: LogEntry, { history, evidence, findings }: Room): Promise<void> {
+  const where = entryFile(entry)
+  const state = stateOf(history)
+  const phase = entry.action === 'sign-off' ? 'SignOff' : 'Disclosure'
+  const platform = await evidence.platformAt(entry.commits?.platform)
+  const source = await evidence.sourceAt(state, entry.commits?.platform)
+  if (!platform || source === undefined) {
+    findings.push(unchecked(where, 'whether every group had its quorum cannot be seen here'))
+    return
+  }
+  const documents = await evidence.documentsAt(state.content)
+  const barred = (documents && (await evidence.barredAt(state, entry.commits?.projects, documents))) ?? new Map()
+  const names = new Set(platform.persons.map(({ name }) => name))
+  const views = groupsFor(platform.groups, { phase, project: entry.project, source }).map(group => viewOf(group, new Date(entry.time), barred, names))
+  const votes = state.counted.filter(counted => counted.phase === phase)
+  const { decision } = tally(views, votes)
+  const noted = (entry.facts as { decision?: string } | undefined)?.decision
+  if (decision !== noted) {
+    findings.push(bad(where, `says ${noted}, and the statements before it ${decision === undefined ? 'decide nothing' : `say ${decision}`}`))
+  }
+}
+
+async function auditOutcome(entry: LogEntry, { history, evidence, findings }: Room): Promise<void> {
+  const where = entryFile(entry)
+  const state = stateOf(history)
+  if (entry.action === 'stage-transfer') {
+    const { files = [] } = (entry.facts ?? {}) as { files?: OutputFile[] }
+    if (outputsDigest(files) !== entry.digests?.outputs) findings.push(bad(where, 'its outputs digest is not that of its files'))
+  }
+  if (entry.action === 'publish') {
+    const { manifestSha512 } = (entry.facts ?? {}) as { manifestSha512?: string }
+    if (manifestSha512 !== state.closing?.manifestSha512) findings.push(bad(where, 'says that another bag was published than was closed'))
+  }
+  if (entry.action === 'close') await auditClosing(entry, history, evidence, findings)
+}
+
+interface ClosingFacts {
+  readonly manifestSha512: string
+  readonly tagmanifestSha512: string
+  readonly signature: string
+  readonly gitSignature: string
+}
+
+async function auditClosing(entry: LogEntry, history: History, evidence: Evidence, findings: Finding[]): Promise<void> {
+  const where = entryFile(entry)
+  const facts = (entry.facts ?? {}) as unknown as ClosingFacts
+  const documents = await evidence.documentsAt(stateOf(history).content)
+  if (!documents) {
+    findings.push(unchecked(where, 'the documents that were sealed are not here'))
+    return
+  }
+  const upToStart = historyUpTo(history, entry.started ?? 0)
+  try {
+    const store = renderRelease(upToStart, documents, 'store')
+    const git = renderRelease(upToStart, documents, 'git')
+    if (sha512(store.manifest) !== facts.manifestSha512) findings.push(bad(where, 'its manifest is not the one that the log makes'))
+    if (sha512(store.tagManifest) !== facts.tagmanifestSha512) findings.push(bad(where, 'its tag manifest is not the one that the log makes'))
+    for (const [signature, content] of [[facts.signature, store.tagManifest], [facts.gitSignature, git.tagManifest]] as const) {
+      const finding = sealFinding(where, signature, content, evidence.signers)
+      if (finding) findings.push(finding)
+    }
+  } catch (error) {
+    findings.push(bad(where, `a bag cannot be made from this log: ${asCratewrightError(error).message}`))
+  }
+}
+
+/** What is wrong with the controller's signature over a tag manifest. */
+export function sealFinding(where: string, signature: string, tagManifest: Uint8Array, signers: readonly SshPublicKey[]): Finding | undefined {
+  try {
+    const key = verifySsh(signature, bagNamespace, tagManifest)
+    if (signers.length === 0) return note(where, `the bag is sealed by ${key.fingerprint}`)
+    return signers.some(({ fingerprint }) => fingerprint === key.fingerprint) ? undefined : bad(where, `the bag is sealed by ${key.fingerprint}, which is no declared signer`)
+  } catch (error) {
+    return bad(where, `the seal of the bag is not valid: ${asCratewrightError(error).message}`)
+  }
+}
+
