@@ -2,8 +2,8 @@
 /** The `cratewright` command. */
 
 import { argv, env, exitCode, stderr, stdout } from 'node:process'
-import { type Command, helpOf, type Io, readArguments } from './cli/command.ts'
 import { disclosureCommand, signOffCommand } from './cli/approve.ts'
+import { type Command, helpOf, type Io, readArguments } from './cli/command.ts'
 import { explainCommand } from './cli/explain.ts'
 import { getCommand } from './cli/get.ts'
 import { keysCommand } from './cli/keys.ts'
@@ -14,10 +14,25 @@ import { verifyCommand } from './cli/verify.ts'
 import { asCratewrightError, CratewrightError, showWhere } from './runtime/errors.ts'
 
 const commands: readonly Command[] = [
-  planCommand, reconcileCommand, serveCommand, getCommand, explainCommand, signOffCommand, disclosureCommand, verifyCommand, keysCommand,
+  planCommand,
+  reconcileCommand,
+  serveCommand,
+  getCommand,
+  explainCommand,
+  signOffCommand,
+  disclosureCommand,
+  verifyCommand,
+  keysCommand,
 ]
 
-const usageErrors = new Set(['UsageInvalid', 'ConfigInvalid', 'KeyInvalid', 'KeyEncrypted', 'DocumentInvalid', 'YamlInvalid'])
+const usageErrors = new Set([
+  'UsageInvalid',
+  'ConfigInvalid',
+  'KeyInvalid',
+  'KeyEncrypted',
+  'DocumentInvalid',
+  'YamlInvalid',
+])
 const waitingErrors = new Set(['FolderHeld', 'HeldByOther'])
 
 async function main(args: readonly string[], io: Io): Promise<number> {

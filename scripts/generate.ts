@@ -18,10 +18,13 @@ async function contents(folder: string): Promise<Map<string, Buffer>> {
 async function main(check: boolean): Promise<number> {
   const wanted = generate(await contents(from))
   const present = await contents(to)
-  const stale = [...wanted].filter(([name, text]) => !present.get(name)?.equals(Buffer.from(text))).map(([name]) => name)
+  const stale = [...wanted]
+    .filter(([name, text]) => !present.get(name)?.equals(Buffer.from(text)))
+    .map(([name]) => name)
   const surplus = [...present.keys()].filter(name => !wanted.has(name))
   if (check) {
-    for (const name of [...stale, ...surplus]) console.error(`schemas/generated/${name} is not current; run scripts/generate`)
+    for (const name of [...stale, ...surplus])
+      console.error(`schemas/generated/${name} is not current; run scripts/generate`)
     return stale.length + surplus.length > 0 ? 1 : 0
   }
   for (const name of stale) await writeFile(join(to, name), wanted.get(name) ?? '')

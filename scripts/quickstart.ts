@@ -5,7 +5,16 @@ import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join, relative, resolve } from 'node:path'
 import { stringify } from 'yaml'
-import { cloneOf, commitAll, git, makeBare, makePerson, type PersonWithKey, push, writeTree } from '../spec/support/people.ts'
+import {
+  cloneOf,
+  commitAll,
+  git,
+  makeBare,
+  makePerson,
+  type PersonWithKey,
+  push,
+  writeTree,
+} from '../spec/support/people.ts'
 import { launchPostgres, type TestPostgres } from '../spec/support/postgres.ts'
 
 const root = resolve(import.meta.dirname, '..')
@@ -41,10 +50,17 @@ interface Result {
 }
 
 /** Runs `cratewright` as a person would, and shows what they see. */
-function cratewright(args: readonly string[], { show = true, expect = [0] }: { show?: boolean; expect?: readonly number[] } = {}): Promise<Result> {
-  if (show) say(`  $ cratewright ${args.map(arg => (arg.startsWith(root) ? relative(root, arg) || '.' : arg)).join(' ')}`)
+function cratewright(
+  args: readonly string[],
+  { show = true, expect = [0] }: { show?: boolean; expect?: readonly number[] } = {},
+): Promise<Result> {
+  if (show)
+    say(`  $ cratewright ${args.map(arg => (arg.startsWith(root) ? relative(root, arg) || '.' : arg)).join(' ')}`)
   return new Promise((done, fail) => {
-    const child = spawn(join(root, 'scripts/cratewright'), [...args], { cwd: root, stdio: ['ignore', 'pipe', process.stderr.isTTY ? 'inherit' : 'pipe'] })
+    const child = spawn(join(root, 'scripts/cratewright'), [...args], {
+      cwd: root,
+      stdio: ['ignore', 'pipe', process.stderr.isTTY ? 'inherit' : 'pipe'],
+    })
     running = child
     let out = ''
     let line = ''
@@ -73,12 +89,29 @@ function request(name: string, description: string, datasets: unknown): Record<s
     requester: 'rob',
     purpose: 'To learn which patients come back to hospital.',
     agreement: 'https://hospital.example/agreements/qs-001',
-    users: [{ username: 'rob', given_name: 'Rob', family_name: 'Researcher', affiliation: 'Example University', email: 'rob@hospital.example' }],
+    users: [
+      {
+        username: 'rob',
+        given_name: 'Rob',
+        family_name: 'Researcher',
+        affiliation: 'Example University',
+        email: 'rob@hospital.example',
+      },
+    ],
   }
-  const ingress = { source: { name: 'warehouse', type: 'postgresql', url: '127.0.0.1' }, destination: { type: 'filestore', name: 'lsc', format: 'csv' }, datasets }
+  const ingress = {
+    source: { name: 'warehouse', type: 'postgresql', url: '127.0.0.1' },
+    destination: { type: 'filestore', name: 'lsc', format: 'csv' },
+    datasets,
+  }
   const deployment = { environment: { name: 'quickstart' }, resources: [] }
   const config = [
-    '[bagit-info]', "Source-Organization = 'Example Hospital'", "Organization-Address = '1 Example Street'", "Contact-Name = 'Data team'", "Contact-Email = 'data@hospital.example'", '',
+    '[bagit-info]',
+    "Source-Organization = 'Example Hospital'",
+    "Organization-Address = '1 Example Street'",
+    "Contact-Name = 'Data team'",
+    "Contact-Email = 'data@hospital.example'",
+    '',
   ]
   const base = `projects/${name}`
   return {
@@ -89,22 +122,112 @@ function request(name: string, description: string, datasets: unknown): Record<s
   }
 }
 
-const table = (name: string, columns: Record<string, string>) => ({ name, columns: Object.entries(columns).map(([column, datatype]) => ({ name: column, datatype })) })
-const patients = table('patients', { patient_id: 'integer', 'Family Name': 'text', sex: 'clinical.sex', born: 'date', languages: 'text[]', order: 'integer', gp_note: 'text', record: 'jsonb', photo: 'bytea', registered: 'timestamptz' })
-const admissions = table('admissions', { admission_id: 'bigint', patient_id: 'integer', admitted: 'timestamptz', discharged: 'timestamptz', ward: 'text', cost: 'numeric(38,10)', Codes: 'text[]', letter: 'text' })
-const observations = table('observations', { observation_id: 'bigint', patient_id: 'integer', taken: 'timestamptz', kind: 'text', value: 'double precision', unit: 'text' })
-const asthma = table('asthma_admissions', { admission_id: 'bigint', patient_id: 'integer', admitted: 'timestamptz', ward: 'text' })
+const table = (name: string, columns: Record<string, string>) => ({
+  name,
+  columns: Object.entries(columns).map(([column, datatype]) => ({ name: column, datatype })),
+})
+const patients = table('patients', {
+  patient_id: 'integer',
+  'Family Name': 'text',
+  sex: 'clinical.sex',
+  born: 'date',
+  languages: 'text[]',
+  order: 'integer',
+  gp_note: 'text',
+  record: 'jsonb',
+  photo: 'bytea',
+  registered: 'timestamptz',
+})
+const admissions = table('admissions', {
+  admission_id: 'bigint',
+  patient_id: 'integer',
+  admitted: 'timestamptz',
+  discharged: 'timestamptz',
+  ward: 'text',
+  cost: 'numeric(38,10)',
+  Codes: 'text[]',
+  letter: 'text',
+})
+const observations = table('observations', {
+  observation_id: 'bigint',
+  patient_id: 'integer',
+  taken: 'timestamptz',
+  kind: 'text',
+  value: 'double precision',
+  unit: 'text',
+})
+const asthma = table('asthma_admissions', {
+  admission_id: 'bigint',
+  patient_id: 'integer',
+  admitted: 'timestamptz',
+  ward: 'text',
+})
 
-function platform(people: readonly PersonWithKey[], controller: { key: string; root: string }, port: number): Record<string, string> {
-  const person = ({ name, email, publicKey }: PersonWithKey) => ({ kind: 'Person', metadata: { name }, spec: { displayName: `${name[0]?.toUpperCase()}${name.slice(1)}`, emails: [email], keys: [publicKey] } })
+function platform(
+  people: readonly PersonWithKey[],
+  controller: { key: string; root: string },
+  port: number,
+): Record<string, string> {
+  const person = ({ name, email, publicKey }: PersonWithKey) => ({
+    kind: 'Person',
+    metadata: { name },
+    spec: { displayName: `${name[0]?.toUpperCase()}${name.slice(1)}`, emails: [email], keys: [publicKey] },
+  })
   const documents = {
-    'repositories.yaml': [{ kind: 'Repository', metadata: { name: 'projects' }, spec: { url: `file://${join(home, 'projects.git')}`, requests: 'projects/*', records: { root: controller.root, signers: [{ key: controller.key }] } } }],
+    'repositories.yaml': [
+      {
+        kind: 'Repository',
+        metadata: { name: 'projects' },
+        spec: {
+          url: `file://${join(home, 'projects.git')}`,
+          requests: 'projects/*',
+          records: { root: controller.root, signers: [{ key: controller.key }] },
+        },
+      },
+    ],
     'people.yaml': people.map(person),
-    'approvers.yaml': [{ kind: 'ApproverGroup', metadata: { name: 'data-governance' }, spec: { phases: ['SignOff', 'Disclosure'], projects: ['*'], sources: ['*'], members: [{ person: 'dana' }, { person: 'rob' }], quorum: 1 } }],
-    'sources.yaml': [{ kind: 'SourceConnection', metadata: { name: 'warehouse' }, spec: { type: 'postgresql', host: '127.0.0.1', port, tls: 'disable', databases: ['warehouse'], projects: ['*'], credentials: { provider: 'file', username_key: 'warehouse-user', password_key: 'warehouse-password' } } }],
-    'stores.yaml': [{ kind: 'FileStore', metadata: { name: 'lsc' }, spec: { type: 'directory', staging: join(home, 'staging'), production: join(home, 'production') } }],
+    'approvers.yaml': [
+      {
+        kind: 'ApproverGroup',
+        metadata: { name: 'data-governance' },
+        spec: {
+          phases: ['SignOff', 'Disclosure'],
+          projects: ['*'],
+          sources: ['*'],
+          members: [{ person: 'dana' }, { person: 'rob' }],
+          quorum: 1,
+        },
+      },
+    ],
+    'sources.yaml': [
+      {
+        kind: 'SourceConnection',
+        metadata: { name: 'warehouse' },
+        spec: {
+          type: 'postgresql',
+          host: '127.0.0.1',
+          port,
+          tls: 'disable',
+          databases: ['warehouse'],
+          projects: ['*'],
+          credentials: { provider: 'file', username_key: 'warehouse-user', password_key: 'warehouse-password' },
+        },
+      },
+    ],
+    'stores.yaml': [
+      {
+        kind: 'FileStore',
+        metadata: { name: 'lsc' },
+        spec: { type: 'directory', staging: join(home, 'staging'), production: join(home, 'production') },
+      },
+    ],
   }
-  return Object.fromEntries(Object.entries(documents).map(([name, resources]) => [name, resources.map(resource => stringify(resource)).join('---\n')]))
+  return Object.fromEntries(
+    Object.entries(documents).map(([name, resources]) => [
+      name,
+      resources.map(resource => stringify(resource)).join('---\n'),
+    ]),
+  )
 }
 
 async function main(): Promise<void> {
@@ -117,17 +240,28 @@ async function main(): Promise<void> {
 
   step('A hospital’s database: a real PostgreSQL, with 312,000 rows about people who do not exist')
   // As root the server runs as another user, whose files are not kept in the checkout.
-  postgres = await launchPostgres(process.getuid?.() === 0 ? {} : { folder: join(home, 'postgres'), settings: { fsync: 'off' } })
+  postgres = await launchPostgres(
+    process.getuid?.() === 0 ? {} : { folder: join(home, 'postgres'), settings: { fsync: 'off' } },
+  )
   await postgres.createDatabase('warehouse')
   await postgres.load('warehouse', readFileSync(join(root, 'spec/support/clinical.sql'), 'utf8'))
   const password = createHash('sha256').update(String(Math.random())).digest('hex')
-  await postgres.load('warehouse', `create role reader login password '${password}'; grant usage on schema clinical to reader; grant select on all tables in schema clinical to reader;`)
-  say('  Patients, admissions, observations: with quotes, newlines, infinities, arrays and emoji, as real data has them.')
+  await postgres.load(
+    'warehouse',
+    `create role reader login password '${password}'; grant usage on schema clinical to reader; grant select on all tables in schema clinical to reader;`,
+  )
+  say(
+    '  Patients, admissions, observations: with quotes, newlines, infinities, arrays and emoji, as real data has them.',
+  )
 
   step('Three people, each with a key of their own, and two repositories')
   const people = ['ada', 'rob', 'dana'].map(name => makePerson(name, join(home, 'people', name)))
   const [ada, rob, dana] = people as [PersonWithKey, PersonWithKey, PersonWithKey]
-  const made = JSON.parse((await cratewright(['keys', 'make', join(home, 'controller-key'), '--json'])).out) as { key: string; fingerprint: string; root: string }
+  const made = JSON.parse((await cratewright(['keys', 'make', join(home, 'controller-key'), '--json'])).out) as {
+    key: string
+    fingerprint: string
+    root: string
+  }
   for (const folder of ['staging', 'production']) mkdirSync(join(home, folder))
   writeTree(home, { 'secrets/warehouse-user': 'reader\n', 'secrets/warehouse-password': `${password}\n` })
   for (const name of ['platform', 'projects']) await makeBare(join(home, `${name}.git`))
@@ -136,25 +270,40 @@ async function main(): Promise<void> {
   await commitAll(join(home, 'people/ada/platform'), 'Declare people, approvers, the warehouse and the store', ada)
   await push(join(home, 'people/ada/platform'))
   await cloneOf(join(home, 'projects.git'), join(home, 'people/ada/projects'), ada)
-  writeTree(join(home, 'people/ada/projects'), { 'README.md': 'Data access requests, one folder each in `projects/`.\n' })
+  writeTree(join(home, 'people/ada/projects'), {
+    'README.md': 'Data access requests, one folder each in `projects/`.\n',
+  })
   await commitAll(join(home, 'people/ada/projects'), 'Begin', ada)
   await push(join(home, 'people/ada/projects'))
-  for (const person of [rob, dana]) await cloneOf(join(home, 'projects.git'), join(home, `people/${person.name}/projects`), person)
-  writeFileSync(config, stringify({
-    platform: { url: `file://${join(home, 'platform.git')}`, signers: [ada.publicKey] },
-    controller: { key: 'controller-key', name: 'quickstart', tre: { name: 'Example TRE' } },
-    folder: 'work', transports: ['file'], networks: ['127.0.0.0/8'], secrets: { folder: 'secrets' }, records: 'projects',
-  }))
-  say('  Ada is the admin: she declared people, approvers, the database and the store in platform.git, and signed the commit.')
+  for (const person of [rob, dana])
+    await cloneOf(join(home, 'projects.git'), join(home, `people/${person.name}/projects`), person)
+  writeFileSync(
+    config,
+    stringify({
+      platform: { url: `file://${join(home, 'platform.git')}`, signers: [ada.publicKey] },
+      controller: { key: 'controller-key', name: 'quickstart', tre: { name: 'Example TRE' } },
+      folder: 'work',
+      transports: ['file'],
+      networks: ['127.0.0.0/8'],
+      secrets: { folder: 'secrets' },
+      records: 'projects',
+    }),
+  )
+  say(
+    '  Ada is the admin: she declared people, approvers, the database and the store in platform.git, and signed the commit.',
+  )
   say('  Rob is a researcher. Dana approves. Nobody has a password; each has a key.')
 
   step('Rob asks for data: he pushes a request on a branch, and sees what a merge would do')
   const robs = join(home, 'people/rob/projects')
   await git(robs, 'checkout', '--quiet', '-b', 'asthma')
-  writeTree(robs, request(project, 'Outcomes of people with asthma', [
-    { name: 'cohort', schema_name: 'clinical', tables: [patients, admissions] },
-    { name: 'measurements', schema_name: 'clinical', tables: [observations, asthma] },
-  ]))
+  writeTree(
+    robs,
+    request(project, 'Outcomes of people with asthma', [
+      { name: 'cohort', schema_name: 'clinical', tables: [patients, admissions] },
+      { name: 'measurements', schema_name: 'clinical', tables: [observations, asthma] },
+    ]),
+  )
   await commitAll(robs, 'Ask for admissions of people with asthma', rob)
   await push(robs, 'asthma')
   await cratewright(['plan', '--ref', 'asthma', '--config', config])
@@ -168,14 +317,30 @@ async function main(): Promise<void> {
   step('Dana signs off: what she signs names the content by its digest')
   const danas = join(home, 'people/dana/projects')
   await git(danas, 'pull', '--quiet', 'origin', 'main')
-  await cratewright(['sign-off', project, '--clone', danas, '--key', dana.keyFile, '--reason', 'Approved by the data access committee', '--push'])
+  await cratewright([
+    'sign-off',
+    project,
+    '--clone',
+    danas,
+    '--key',
+    dana.keyFile,
+    '--reason',
+    'Approved by the data access committee',
+    '--push',
+  ])
 
   step('The data is extracted to staging, in one snapshot a dataset, hashed while it is written')
   await cratewright(['reconcile', project, '--config', config, '--until', 'stage-transfer'])
   for (const line of filesBelow(join(home, 'staging', project))) say(`    ${line}`)
 
   step('Dana reads the disclosure report, and signs that these very files may leave')
-  say(readFileSync(join(home, 'staging', project, '1.review/report.md'), 'utf8').split('\n').slice(0, 14).map(line => `    ${line}`).join('\n'))
+  say(
+    readFileSync(join(home, 'staging', project, '1.review/report.md'), 'utf8')
+      .split('\n')
+      .slice(0, 14)
+      .map(line => `    ${line}`)
+      .join('\n'),
+  )
   await cratewright(['disclosure', 'approve', project, '--clone', danas, '--key', dana.keyFile, '--push'])
 
   step('The release is sealed as a bag, checked once more, and moved to production')
@@ -184,11 +349,18 @@ async function main(): Promise<void> {
 
   step('Forbidden: Rob signs off his own request')
   await git(robs, 'pull', '--quiet', 'origin', 'main')
-  writeTree(robs, request(second, 'Wards that people with asthma come to', [{ name: 'wards', schema_name: 'clinical', tables: [asthma] }]))
+  writeTree(
+    robs,
+    request(second, 'Wards that people with asthma come to', [
+      { name: 'wards', schema_name: 'clinical', tables: [asthma] },
+    ]),
+  )
   await commitAll(robs, 'Ask for wards', rob)
   await push(robs)
   await cratewright(['reconcile', second, '--config', config, '--until', 'validate'], { show: false })
-  await cratewright(['sign-off', second, '--clone', robs, '--key', rob.keyFile, '--as', 'rob', '--push'], { show: false })
+  await cratewright(['sign-off', second, '--clone', robs, '--key', rob.keyFile, '--as', 'rob', '--push'], {
+    show: false,
+  })
   await cratewright(['reconcile', second, '--config', config], { expect: [1], show: false })
   const refused = await cratewright(['explain', second, '--config', config])
   must(refused.out.includes('nobody approves their own request'), 'a sign-off by the researcher was not refused')
@@ -198,11 +370,19 @@ async function main(): Promise<void> {
   await cratewright(['sign-off', second, '--clone', danas, '--key', dana.keyFile, '--push'], { show: false })
   await cratewright(['reconcile', second, '--config', config, '--until', 'sign-off'], { show: false })
   await git(robs, 'pull', '--quiet', 'origin', 'main')
-  writeTree(robs, request(second, 'Wards that people with asthma come to', [{ name: 'wards', schema_name: 'clinical', tables: [asthma, patients] }]))
+  writeTree(
+    robs,
+    request(second, 'Wards that people with asthma come to', [
+      { name: 'wards', schema_name: 'clinical', tables: [asthma, patients] },
+    ]),
+  )
   await commitAll(robs, 'Ask for a little more', rob)
   await push(robs)
   const voided = await cratewright(['reconcile', second, '--config', config], { expect: [1] })
-  must(!existsSync(join(home, 'production', second)) && voided.out.includes('more approval'), 'a table added after the sign-off was not refused')
+  must(
+    !existsSync(join(home, 'production', second)) && voided.out.includes('more approval'),
+    'a table added after the sign-off was not refused',
+  )
   say('    The approval was for other content: it is void, and nothing was extracted.')
 
   step('Forbidden: somebody changes one byte of the released data')
@@ -222,12 +402,16 @@ async function main(): Promise<void> {
   await git(home, 'clone', '--quiet', join(home, 'platform.git'), join(auditor, 'trust'))
   writeFileSync(join(auditor, '.git/info/exclude'), 'trust/\n')
   say('    The records branch:')
-  const tree = (await git(auditor, 'ls-tree', '-r', '--name-only', 'origin/cratewright/records', '--', `projects/${project}`)).split('\n')
+  const tree = (
+    await git(auditor, 'ls-tree', '-r', '--name-only', 'origin/cratewright/records', '--', `projects/${project}`)
+  ).split('\n')
   for (const line of tree) say(`      ${line}`)
   await cratewright(['verify', auditor, '--root', made.fingerprint])
   await cratewright(['verify', bag, '--root', made.fingerprint])
 
-  say(`\n${bold('Done')} in ${Math.round((performance.now() - started) / 1000)} s. Released data: ${relative(root, bag)}. Staging: .quickstart/staging.`)
+  say(
+    `\n${bold('Done')} in ${Math.round((performance.now() - started) / 1000)} s. Released data: ${relative(root, bag)}. Staging: .quickstart/staging.`,
+  )
   say('Try next:')
   say('  scripts/cratewright get all --config .quickstart/cratewright.yaml')
   say(`  scripts/cratewright explain ${second} --config .quickstart/cratewright.yaml`)

@@ -3,10 +3,10 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { contentPaths, parseRequest, readFolder } from '../kinds/requests/documents.ts'
 import { makeCommit } from '../git/commit-object.ts'
 import { runGit } from '../git/work-tree.ts'
-import { formatStatement, signStatement, type Statement } from '../records/statement.ts'
+import { contentPaths, parseRequest, readFolder } from '../kinds/requests/documents.ts'
+import { formatStatement, type Statement, signStatement } from '../records/statement.ts'
 import { CratewrightError } from '../runtime/errors.ts'
 import { writeFileWhole } from '../runtime/files.ts'
 import { silentLog } from '../runtime/log.ts'
@@ -33,7 +33,8 @@ export const signOffCommand: Command = {
   summary: 'approve or reject what a request asks for, with your signature',
   arguments: '<project>',
   options: { ...options, reject: { type: 'boolean', help: 'reject instead of approving' } },
-  example: 'scripts/cratewright sign-off asthma-outcomes --clone .quickstart/people/dana/projects --key .quickstart/people/dana/key --push',
+  example:
+    'scripts/cratewright sign-off asthma-outcomes --clone .quickstart/people/dana/projects --key .quickstart/people/dana/key --push',
   run: (args, io) => decide('SignOff', args.positionals[0], args.flag('reject') ? 'reject' : 'approve', args, io),
 }
 
@@ -42,21 +43,35 @@ export const disclosureCommand: Command = {
   summary: 'approve or reject the release of what was extracted, with your signature',
   arguments: 'approve|reject <project>',
   options,
-  example: 'scripts/cratewright disclosure approve asthma-outcomes --clone .quickstart/people/dana/projects --key .quickstart/people/dana/key --push',
+  example:
+    'scripts/cratewright disclosure approve asthma-outcomes --clone .quickstart/people/dana/projects --key .quickstart/people/dana/key --push',
   run: async (args, io) => {
     const [decision, project] = args.positionals
     if (decision !== 'approve' && decision !== 'reject') {
-      throw new CratewrightError('UsageInvalid', 'write `cratewright disclosure approve <project>` or `… reject <project>`')
+      throw new CratewrightError(
+        'UsageInvalid',
+        'write `cratewright disclosure approve <project>` or `… reject <project>`',
+      )
     }
     return decide('Disclosure', project, decision, args, io)
   },
 }
 
-async function decide(phase: 'SignOff' | 'Disclosure', project: string | undefined, decision: 'approve' | 'reject', args: Arguments, io: Io): Promise<number> {
+async function decide(
+  phase: 'SignOff' | 'Disclosure',
+  project: string | undefined,
+  decision: 'approve' | 'reject',
+  args: Arguments,
+  io: Io,
+): Promise<number> {
   const keyPath = args.string('key')
   if (project === undefined) throw new CratewrightError('UsageInvalid', 'name the project')
   if (keyPath === undefined) throw new CratewrightError('UsageInvalid', 'name your key with --key')
-  if (decision === 'reject' && !args.string('reason')) throw new CratewrightError('UsageInvalid', 'a rejection needs --reason, so that the researcher knows what to change')
+  if (decision === 'reject' && !args.string('reason'))
+    throw new CratewrightError(
+      'UsageInvalid',
+      'a rejection needs --reason, so that the researcher knows what to change',
+    )
   const key = await readKey(keyPath)
   const signal = onShutdown(silentLog)
   const clone = await openClone(args.string('clone') ?? '.', signal)
@@ -72,24 +87,45 @@ async function decide(phase: 'SignOff' | 'Disclosure', project: string | undefin
     const folder = await requestFolder(clone, project, found.statement.digests.request, signal)
     const person = args.string('as') ?? found.personOf(key)
     if (!person) {
-      throw new CratewrightError('UsageInvalid', `the key ${key.public.fingerprint} is not that of an approver of ${project}`, {
-        todo: 'Give the key that is registered for you, or say who you are with --as.',
-      })
+      throw new CratewrightError(
+        'UsageInvalid',
+        `the key ${key.public.fingerprint} is not that of an approver of ${project}`,
+        {
+          todo: 'Give the key that is registered for you, or say who you are with --as.',
+        },
+      )
     }
     const reason = args.string('reason')
     const statement: Statement = { ...found.statement, decision, person, ...(reason ? { reason } : {}) }
     const text = Buffer.from(formatStatement(statement))
     const name = `${phase === 'SignOff' ? 'sign-off' : 'disclosure'}-${person}.yaml`
-    const path = [folder, 'sign-offs', statement.digests.request.slice(0, 16), name].filter(part => part !== '').join('/')
+    const path = [folder, 'sign-offs', statement.digests.request.slice(0, 16), name]
+      .filter(part => part !== '')
+      .join('/')
     const signature = Buffer.from(signStatement(key, text))
-    const commit = await commitFiles(clone, [{ path, content: text }, { path: `${path}.sig`, content: signature }], `${phase === 'SignOff' ? 'Sign off' : 'Decide the disclosure of'} ${project}: ${decision}`, person, key, signal)
+    const commit = await commitFiles(
+      clone,
+      [
+        { path, content: text },
+        { path: `${path}.sig`, content: signature },
+      ],
+      `${phase === 'SignOff' ? 'Sign off' : 'Decide the disclosure of'} ${project}: ${decision}`,
+      person,
+      key,
+      signal,
+    )
     if (args.flag('push')) await push(clone, signal)
-    if (args.flag('json')) io.out(JSON.stringify({ project, phase, decision, person, path, commit, pushed: args.flag('push') }))
+    if (args.flag('json'))
+      io.out(JSON.stringify({ project, phase, decision, person, path, commit, pushed: args.flag('push') }))
     else {
       io.out(found.explanation)
       io.out(`Signed by ${person} (${key.public.fingerprint}): ${decision}.`)
       io.out(`  ${path}`)
-      io.out(args.flag('push') ? 'Pushed.' : 'Committed. Push it, or open a pull request with it: it counts once it is on the watched branch.')
+      io.out(
+        args.flag('push')
+          ? 'Pushed.'
+          : 'Committed. Push it, or open a pull request with it: it counts once it is on the watched branch.',
+      )
     }
     return exit.ok
   } finally {
@@ -103,7 +139,13 @@ interface Prepared {
   personOf(key: SshPrivateKey): string | undefined
 }
 
-async function prepared(clone: Clone, project: string, phase: string, branch: string, signal: AbortSignal): Promise<Prepared | undefined> {
+async function prepared(
+  clone: Clone,
+  project: string,
+  phase: string,
+  branch: string,
+  signal: AbortSignal,
+): Promise<Prepared | undefined> {
   const records = await clone.branch(branch, signal)
   if (!records) return undefined
   const show = async (path: string) => {
@@ -115,10 +157,18 @@ async function prepared(clone: Clone, project: string, phase: string, branch: st
   if (!text || !document) return undefined
   const statement = document.value as Prepared['statement']
   const status = await show(`status/requests.cratewright.dev/DataAccessRequest/${statement.repository}/${project}.json`)
-  const known = status ? (JSON.parse(status.toString()) as { detail?: { approvals?: { keys?: { person: string; key: string }[] } } }).detail?.approvals?.keys : []
+  const known = status
+    ? (JSON.parse(status.toString()) as { detail?: { approvals?: { keys?: { person: string; key: string }[] } } })
+        .detail?.approvals?.keys
+    : []
   return {
     statement,
-    explanation: text.toString().split('\n').filter(line => line.startsWith('#')).map(line => line.replace(/^# ?/, '  ')).join('\n'),
+    explanation: text
+      .toString()
+      .split('\n')
+      .filter(line => line.startsWith('#'))
+      .map(line => line.replace(/^# ?/, '  '))
+      .join('\n'),
     personOf: key => known?.find(entry => parsePublicKey(entry.key).fingerprint === key.public.fingerprint)?.person,
   }
 }
@@ -135,9 +185,13 @@ async function requestFolder(clone: Clone, project: string, digest: string, sign
     const { files } = await readFolder(clone.repository, head, folder, signal)
     if (parseRequest(files, folder).documents?.digest === digest) return folder
   }
-  throw new CratewrightError('StatementInvalid', `the request ${project} in this clone is not the one that the statement is about (${digest.slice(0, 16)})`, {
-    todo: 'Pull the watched branch, and look at what changed before you sign.',
-  })
+  throw new CratewrightError(
+    'StatementInvalid',
+    `the request ${project} in this clone is not the one that the statement is about (${digest.slice(0, 16)})`,
+    {
+      todo: 'Pull the watched branch, and look at what changed before you sign.',
+    },
+  )
 }
 
 interface OwnFile {
@@ -146,7 +200,14 @@ interface OwnFile {
 }
 
 /** Commits exactly these files on the current branch, signed with the approver's key, whatever else lies in the clone. */
-async function commitFiles(clone: Clone, files: readonly OwnFile[], message: string, person: string, key: SshPrivateKey, signal: AbortSignal): Promise<string> {
+async function commitFiles(
+  clone: Clone,
+  files: readonly OwnFile[],
+  message: string,
+  person: string,
+  key: SshPrivateKey,
+  signal: AbortSignal,
+): Promise<string> {
   for (const { path, content } of files) {
     await mkdir(dirname(join(clone.folder, path)), { recursive: true })
     await writeFileWhole(join(clone.folder, path), content)
@@ -168,7 +229,14 @@ async function commitFiles(clone: Clone, files: readonly OwnFile[], message: str
     }
     const tree = await git(['write-tree'], { indexFile })
     const who = await identityOf(clone, person, signal)
-    const bytes = makeCommit({ tree, parent, message, time: new Date(), identity: who, sign: payload => signSsh(key, 'git', payload) })
+    const bytes = makeCommit({
+      tree,
+      parent,
+      message,
+      time: new Date(),
+      identity: who,
+      sign: payload => signSsh(key, 'git', payload),
+    })
     const commit = await git(['hash-object', '-t', 'commit', '-w', '--stdin'], { input: bytes })
     await git(['update-ref', branch, commit, parent])
     // The person's own index learns of the new files; what else they have staged stays as it is.
@@ -180,8 +248,12 @@ async function commitFiles(clone: Clone, files: readonly OwnFile[], message: str
 }
 
 async function identityOf(clone: Clone, person: string, signal: AbortSignal) {
-  const value = async (name: string) => (await runGit(clone.folder, ['config', name], { signal, asPerson: true })).stdout.toString().trim()
-  return { name: (await value('user.name')) || person, email: (await value('user.email')) || `${person}@cratewright.invalid` }
+  const value = async (name: string) =>
+    (await runGit(clone.folder, ['config', name], { signal, asPerson: true })).stdout.toString().trim()
+  return {
+    name: (await value('user.name')) || person,
+    email: (await value('user.email')) || `${person}@cratewright.invalid`,
+  }
 }
 
 async function push(clone: Clone, signal: AbortSignal): Promise<void> {
@@ -189,4 +261,3 @@ async function push(clone: Clone, signal: AbortSignal): Promise<void> {
   if (code === 0) return
   throw new CratewrightError('GitDenied', `the push was refused: ${stderr.trim().split('\n').at(-1) ?? ''}`)
 }
-

@@ -2,10 +2,10 @@
 
 import { readFile } from 'node:fs/promises'
 import { dirname, isAbsolute, resolve } from 'node:path'
+import type { Bootstrap } from '../../schemas/generated/types.ts'
 import { CratewrightError, showWhere } from '../runtime/errors.ts'
 import { validate, withDefaults } from '../schema/validate.ts'
 import { parseYaml } from '../schema/yaml.ts'
-import type { Bootstrap } from '../../schemas/generated/types.ts'
 
 export type { Bootstrap }
 
@@ -27,7 +27,9 @@ export async function readBootstrap(path: string): Promise<Bootstrap> {
   const [problem] = [...parsed.problems, ...checked.problems].filter(({ severity }) => severity === 'error')
   if (problem || !checked.value) {
     const where = problem?.where ?? { file: path }
-    throw new CratewrightError('ConfigInvalid', `${showWhere(where)}: ${problem?.message ?? 'the file is empty'}`, { where })
+    throw new CratewrightError('ConfigInvalid', `${showWhere(where)}: ${problem?.message ?? 'the file is empty'}`, {
+      where,
+    })
   }
   return absolute(withDefaults('Bootstrap', checked.value), dirname(path))
 }

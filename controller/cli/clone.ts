@@ -1,13 +1,12 @@
 /** A person's own clone: the only place where the command line uses a working tree, because it is theirs. */
 
-import { access } from 'node:fs/promises'
+import { access, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { openRepository } from '../git/cli-repository.ts'
-import { runGit } from '../git/work-tree.ts'
 import type { GitRepository, Oid } from '../git/repository.ts'
+import { runGit } from '../git/work-tree.ts'
 import { CratewrightError } from '../runtime/errors.ts'
 
 export interface Clone {
@@ -23,12 +22,19 @@ export async function openClone(path: string, signal: AbortSignal): Promise<Clon
   const folder = resolve(path)
   const found = await runGit(folder, ['rev-parse', '--absolute-git-dir'], { signal }).catch(() => undefined)
   if (!found || found.code !== 0) {
-    throw new CratewrightError('UsageInvalid', `${folder} is not a Git repository`, { todo: 'Name a clone of the projects repository.' })
+    throw new CratewrightError('UsageInvalid', `${folder} is not a Git repository`, {
+      todo: 'Name a clone of the projects repository.',
+    })
   }
   const gitDir = found.stdout.toString().trim()
   await access(join(gitDir, 'objects'))
   const mirrorFolder = await mkdtemp(join(tmpdir(), 'cratewright-'))
-  const repository = openRepository({ url: pathToFileURL(gitDir).href, mirrorFolder, transports: ['file'], deadline: 10 * 60_000 })
+  const repository = openRepository({
+    url: pathToFileURL(gitDir).href,
+    mirrorFolder,
+    transports: ['file'],
+    deadline: 10 * 60_000,
+  })
   return {
     folder,
     repository,
@@ -37,10 +43,14 @@ export async function openClone(path: string, signal: AbortSignal): Promise<Clon
       const remote = await oidOf(folder, `refs/remotes/origin/${name}`, at)
       if (local === undefined || remote === undefined) {
         const oid = local ?? remote
-        return oid === undefined ? undefined : { ref: local === undefined ? `refs/remotes/origin/${name}` : `refs/heads/${name}`, oid }
+        return oid === undefined
+          ? undefined
+          : { ref: local === undefined ? `refs/remotes/origin/${name}` : `refs/heads/${name}`, oid }
       }
       const behind = await runGit(folder, ['merge-base', '--is-ancestor', local, remote], { signal: at })
-      return behind.code === 0 ? { ref: `refs/remotes/origin/${name}`, oid: remote } : { ref: `refs/heads/${name}`, oid: local }
+      return behind.code === 0
+        ? { ref: `refs/remotes/origin/${name}`, oid: remote }
+        : { ref: `refs/heads/${name}`, oid: local }
     },
     close: () => rm(mirrorFolder, { recursive: true, force: true }),
   }

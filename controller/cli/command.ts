@@ -43,15 +43,28 @@ export interface Arguments {
 export const exit = { ok: 0, waiting: 1, invalid: 2, failed: 3 } as const
 
 export const commonOptions = {
-  config: { type: 'string', value: '<path>', help: 'the bootstrap file (default: $CRATEWRIGHT_CONFIG, then ./cratewright.yaml)' },
+  config: {
+    type: 'string',
+    value: '<path>',
+    help: 'the bootstrap file (default: $CRATEWRIGHT_CONFIG, then ./cratewright.yaml)',
+  },
   json: { type: 'boolean', help: 'one JSON document on standard output' },
 } as const satisfies Record<string, Option>
 
 /** @throws UsageInvalid */
 export function readArguments(command: Command, argv: readonly string[]): Arguments {
-  const options = Object.fromEntries(Object.entries(command.options).map(([name, { type, multiple }]) => [name, { type, ...(multiple ? { multiple } : {}) }]))
+  const options = Object.fromEntries(
+    Object.entries(command.options).map(([name, { type, multiple }]) => [
+      name,
+      { type, ...(multiple ? { multiple } : {}) },
+    ]),
+  )
   try {
-    const { values, positionals } = parseArgs({ args: [...argv], options: { ...options, help: { type: 'boolean', short: 'h' } }, allowPositionals: true })
+    const { values, positionals } = parseArgs({
+      args: [...argv],
+      options: { ...options, help: { type: 'boolean', short: 'h' } },
+      allowPositionals: true,
+    })
     const value = (name: string) => (values as Record<string, unknown>)[name]
     return {
       positionals,
@@ -60,12 +73,16 @@ export function readArguments(command: Command, argv: readonly string[]): Argume
       flag: name => value(name) === true,
     }
   } catch (error) {
-    throw new CratewrightError('UsageInvalid', `${(error as Error).message.split('\n')[0]}`, { todo: `See \`cratewright ${command.name} --help\`.` })
+    throw new CratewrightError('UsageInvalid', `${(error as Error).message.split('\n')[0]}`, {
+      todo: `See \`cratewright ${command.name} --help\`.`,
+    })
   }
 }
 
 export function helpOf(command: Command): string {
-  const options = Object.entries(command.options).map(([name, { value, help }]) => [`--${name}${value ? ` ${value}` : ''}`, help] as const)
+  const options = Object.entries(command.options).map(
+    ([name, { value, help }]) => [`--${name}${value ? ` ${value}` : ''}`, help] as const,
+  )
   const width = Math.max(0, ...options.map(([left]) => left.length)) + 2
   return [
     `cratewright ${command.name} ${command.arguments}`.trimEnd(),

@@ -1,8 +1,7 @@
 /** `cratewright explain`: why a request is waiting, on whom, since when, and what to do. */
 
-import { showWhere } from '../runtime/errors.ts'
+import { CratewrightError, showWhere } from '../runtime/errors.ts'
 import { type Command, commonOptions, exit } from './command.ts'
-import { CratewrightError } from '../runtime/errors.ts'
 import { readStatuses, type StatusView } from './records-view.ts'
 import { openSession } from './session.ts'
 
@@ -27,23 +26,29 @@ export const explainCommand: Command = {
 
 export function explain(status: StatusView): string[] {
   const ready = status.conditions.find(({ type }) => type === 'Ready')
-  const { detail, waits, next, then, problems } = status
+  const { detail, waits, next, later, problems } = status
   const errors = problems.filter(({ severity }) => severity === 'error')
-  const lines = [`${status.name} is ${detail.phase ?? 'not looked at yet'} (release ${detail.release ?? 1}, generation ${detail.generation ?? 0}).`]
-  if (ready?.status === 'True') lines.push(`  ${ready.message}${detail.release_location ? `: ${detail.release_location}` : ''}`)
+  const lines = [
+    `${status.name} is ${detail.phase ?? 'not looked at yet'} (release ${detail.release ?? 1}, generation ${detail.generation ?? 0}).`,
+  ]
+  if (ready?.status === 'True')
+    lines.push(`  ${ready.message}${detail.release_location ? `: ${detail.release_location}` : ''}`)
   else lines.push(`  Not ready since ${ready?.lastTransitionTime ?? 'it was first seen'}.`)
   for (const { reason, message, todo } of waits) {
     lines.push(`Waiting: ${message} [${reason}]`)
     if (todo) lines.push(`  To do: ${todo}`)
   }
   for (const step of next) lines.push(`Next: ${step}`)
-  if (waits.length === 0 || errors.length === 0) for (const { where, message, todo } of errors) lines.push(`Wrong: ${where ? `${showWhere(where)}: ` : ''}${message}`, `  To do: ${todo}`)
-  for (const { where, message } of problems.filter(({ severity }) => severity === 'warning')) lines.push(`Warning: ${where ? `${showWhere(where)}: ` : ''}${message}`)
+  if (waits.length === 0 || errors.length === 0)
+    for (const { where, message, todo } of errors)
+      lines.push(`Wrong: ${where ? `${showWhere(where)}: ` : ''}${message}`, `  To do: ${todo}`)
+  for (const { where, message } of problems.filter(({ severity }) => severity === 'warning'))
+    lines.push(`Warning: ${where ? `${showWhere(where)}: ` : ''}${message}`)
   for (const { path, person, counts, reason } of detail.statements ?? []) {
     const who = person ? ` of ${person}` : ''
     lines.push(counts ? `Statement${who} counts: ${path}` : `Statement${who} does not count: ${path}`)
     if (!counts && reason) lines.push(`  Because ${reason}.`)
   }
-  for (const step of then) lines.push(`Then: ${step}`)
+  for (const step of later) lines.push(`Then: ${step}`)
   return lines
 }

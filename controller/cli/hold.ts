@@ -1,9 +1,9 @@
 /** One process a working folder: an exclusive Unix socket, which also takes "look now". */
 
+import { randomUUID } from 'node:crypto'
 import { mkdir, rename, rm } from 'node:fs/promises'
 import { connect, createServer, type Server } from 'node:net'
 import { join, relative } from 'node:path'
-import { randomUUID } from 'node:crypto'
 import { CratewrightError } from '../runtime/errors.ts'
 
 export interface Hold {
@@ -51,7 +51,9 @@ function socketPath(folder: string): string {
   const short = relative(process.cwd(), path)
   const best = short.length < path.length ? short : path
   if (Buffer.byteLength(best) > maxSocketPath) {
-    throw new CratewrightError('ConfigInvalid', `the path of ${folder} is too long for a socket in it`, { todo: 'Use a working folder with a shorter path.' })
+    throw new CratewrightError('ConfigInvalid', `the path of ${folder} is too long for a socket in it`, {
+      todo: 'Use a working folder with a shorter path.',
+    })
   }
   return best
 }
@@ -66,7 +68,9 @@ function listen(path: string, onLook: () => void): Promise<Server | undefined> {
       })
       connection.setTimeout(5_000, () => connection.destroy())
     })
-    server.once('error', (error: NodeJS.ErrnoException) => (error.code === 'EADDRINUSE' ? resolve(undefined) : reject(error)))
+    server.once('error', (error: NodeJS.ErrnoException) =>
+      error.code === 'EADDRINUSE' ? resolve(undefined) : reject(error),
+    )
     server.listen(path, () => {
       server.unref()
       resolve(server)

@@ -11,13 +11,23 @@ export const keysCommand: Command = {
   name: 'keys',
   summary: 'make the key that the controller signs its records with',
   arguments: 'make <path>',
-  options: { comment: { type: 'string', value: '<text>', help: 'a comment for the public key (default: cratewright)' }, json: commonOptions.json },
+  options: {
+    comment: { type: 'string', value: '<text>', help: 'a comment for the public key (default: cratewright)' },
+    json: commonOptions.json,
+  },
   example: 'scripts/cratewright keys make controller-key',
   async run(args, io) {
     const [verb, path] = args.positionals
-    if (verb !== 'make' || path === undefined) throw new CratewrightError('UsageInvalid', 'write `cratewright keys make <path>`')
-    const present = await lstat(path).then(() => true, () => false)
-    if (present) throw new CratewrightError('UsageInvalid', `${path} exists; a key is never overwritten`, { todo: 'Give another path.' })
+    if (verb !== 'make' || path === undefined)
+      throw new CratewrightError('UsageInvalid', 'write `cratewright keys make <path>`')
+    const present = await lstat(path).then(
+      () => true,
+      () => false,
+    )
+    if (present)
+      throw new CratewrightError('UsageInvalid', `${path} exists; a key is never overwritten`, {
+        todo: 'Give another path.',
+      })
     const pair = generateKey(args.string('comment') ?? 'cratewright')
     await writeFile(path, pair.private, { mode: 0o600, flag: 'wx' })
     await writeFile(`${path}.pub`, pair.public.endsWith('\n') ? pair.public : `${pair.public}\n`, { mode: 0o644 })

@@ -3,6 +3,7 @@
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join, relative, resolve } from 'node:path'
+import type { PersonSpec, RepositorySpec } from '../../schemas/generated/types.ts'
 import { openPostgres } from '../data/postgres.ts'
 import type { Context, Resource, Snapshot } from '../engine/kind.ts'
 import { MemoryStore } from '../engine/store/memory.ts'
@@ -22,7 +23,6 @@ import { digestOf } from '../runtime/canonical.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { asCratewrightError, CratewrightError, type Problem, problem } from '../runtime/errors.ts'
 import { onShutdown } from '../runtime/shutdown.ts'
-import type { PersonSpec, RepositorySpec } from '../../schemas/generated/types.ts'
 import { type Arguments, type Command, commonOptions, exit, type Io } from './command.ts'
 import { openPlatform, type PlatformView } from './platform.ts'
 import { targetOf } from './rooms.ts'
@@ -34,8 +34,16 @@ export const planCommand: Command = {
   arguments: '[<project>]',
   options: {
     ...commonOptions,
-    ref: { type: 'string', value: '<branch>', help: 'plan what this branch would change (default: the watched branch)' },
-    folder: { type: 'string', value: '<path>', help: 'plan the request in this folder on disk; needs --platform, connects to nothing' },
+    ref: {
+      type: 'string',
+      value: '<branch>',
+      help: 'plan what this branch would change (default: the watched branch)',
+    },
+    folder: {
+      type: 'string',
+      value: '<path>',
+      help: 'plan the request in this folder on disk; needs --platform, connects to nothing',
+    },
     platform: { type: 'string', value: '<path>', help: 'with --folder: a folder with the platform’s manifests' },
   },
   example: 'scripts/cratewright plan --folder examples/projects/asthma-outcomes --platform examples/platform',
@@ -61,18 +69,26 @@ async function planFolder(folder: string, args: Arguments, io: Io): Promise<numb
   }
   const { documents, problems } = parseRequest(files, relative(process.cwd(), resolve(folder)))
   const project = basename(resolve(folder))
-  const named = documents && documents.governance.project.name !== project
-    ? [problem('ProjectNameMismatch', `the folder is ${project}, and project.name is ${documents.governance.project.name}`)]
-    : []
+  const named =
+    documents && documents.governance.project.name !== project
+      ? [
+          problem(
+            'ProjectNameMismatch',
+            `the folder is ${project}, and project.name is ${documents.governance.project.name}`,
+          ),
+        ]
+      : []
   const resolution = documents ? resolveRequest(documents, project, '', snapshot) : { problems: [] }
   const preview: Preview = {
-    project, documents, problems: [...read.problems, ...problems, ...named, ...resolution.problems],
+    project,
+    documents,
+    problems: [...read.problems, ...problems, ...named, ...resolution.problems],
     resolved: 'resolved' in resolution ? resolution.resolved : undefined,
     findings: undefined,
     whyNotCompared: 'a plan of a folder connects to nothing.',
     steps: ['give the request an id and begin its log'],
     waits: [],
-    then: ['validate', 'sign-off', 'stage-transfer', 'disclosure', 'close', 'publish'],
+    later: ['validate', 'sign-off', 'stage-transfer', 'disclosure', 'close', 'publish'],
     planDigest: digestOf([]),
   }
   return show([preview], snapshot, args, io)
@@ -103,7 +119,13 @@ async function planBranch(args: Arguments, io: Io): Promise<number> {
   }
 }
 
-async function previewsOf(resource: Resource<RepositorySpec>, platform: PlatformView, session: Session, args: Arguments, signal: AbortSignal): Promise<Preview[]> {
+async function previewsOf(
+  resource: Resource<RepositorySpec>,
+  platform: PlatformView,
+  session: Session,
+  args: Arguments,
+  signal: AbortSignal,
+): Promise<Preview[]> {
   const { name, spec } = resource
   if (!spec.requests) return []
   const [project] = args.positionals
@@ -117,14 +139,21 @@ async function previewsOf(resource: Resource<RepositorySpec>, platform: Platform
   platform.store.replace(name, tip, read)
   const records = platform.recordsOf(resource)
   const recordsTip = await records.tip(signal)
-  const persons = platform.snapshot.list<PersonSpec>(personType).map(person => ({ name: person.name, spec: person.spec }))
+  const persons = platform.snapshot
+    .list<PersonSpec>(personType)
+    .map(person => ({ name: person.name, spec: person.spec }))
   const [signature] = await repository.signatures([tip], signal)
   const author = signature?.state === 'good' ? personOfKey(signature.key, persons) : undefined
   const previews: Preview[] = []
   for (const request of read.resources as unknown as Resource<RequestSpec>[]) {
     if (project !== undefined ? request.name !== project : before?.get(request.name) === request.spec.tree) continue
     const { history } = await readProject(records, recordsTip, request.name, signal)
-    previews.push(await previewOf({ ...request, generation: 0, missing: false, key: '' }, { platform, session, repository, history, connect: author !== undefined, signal }))
+    previews.push(
+      await previewOf(
+        { ...request, generation: 0, missing: false, key: '' },
+        { platform, session, repository, history, connect: author !== undefined, signal },
+      ),
+    )
   }
   return previews
 }
@@ -143,24 +172,47 @@ async function previewOf(request: Resource<RequestSpec>, room: PreviewRoom): Pro
   const { platform, session, repository, history, connect, signal } = room
   const snapshot = platform.store.snapshot()
   const context: Context = {
-    key: request.key, snapshot, history, connect, asked: false, instance: 'plan', clock: systemClock, signal, log: session.log,
+    key: request.key,
+    snapshot,
+    history,
+    connect,
+    asked: false,
+    instance: 'plan',
+    clock: systemClock,
+    signal,
+    log: session.log,
     tasks: { run: () => ({ state: 'running', progress: { message: 'a plan runs no tasks' } }) },
   }
-  const observed = await observeRequest(request, context, repository, session.bootstrap.controller.tre ?? { name: 'TRE' })
+  const observed = await observeRequest(
+    request,
+    context,
+    repository,
+    session.bootstrap.controller.tre ?? { name: 'TRE' },
+  )
   const plan = planRequest(request, observed)
   const { resolved, documents } = observed
   const findings = connect && resolved && documents ? await compare(room, observed, signal) : undefined
   return {
-    project: request.name, documents, problems: [...request.problems, ...observed.resolveProblems], resolved, findings,
-    whyNotCompared: connect ? 'the request has errors.' : 'the newest commit is not signed by a person whom the platform knows.',
+    project: request.name,
+    documents,
+    problems: [...request.problems, ...observed.resolveProblems],
+    resolved,
+    findings,
+    whyNotCompared: connect
+      ? 'the request has errors.'
+      : 'the newest commit is not signed by a person whom the platform knows.',
     steps: plan.steps.map(({ summary }) => summary),
     waits: plan.waits.map(({ message }) => message),
-    then: plan.then,
+    later: plan.later,
     planDigest: digestOf(plan.steps),
   }
 }
 
-async function compare({ platform, session }: PreviewRoom, observed: Awaited<ReturnType<typeof observeRequest>>, signal: AbortSignal): Promise<readonly Problem[] | undefined> {
+async function compare(
+  { platform, session }: PreviewRoom,
+  observed: Awaited<ReturnType<typeof observeRequest>>,
+  signal: AbortSignal,
+): Promise<readonly Problem[] | undefined> {
   const { resolved, documents } = observed
   if (!resolved || !documents) return undefined
   try {
@@ -178,7 +230,13 @@ async function tipOf(repository: GitRepository, ref: string, signal: AbortSignal
   return tip
 }
 
-async function treesAt(repository: GitRepository, ref: string, name: string, pattern: string, signal: AbortSignal): Promise<Map<string, Oid>> {
+async function treesAt(
+  repository: GitRepository,
+  ref: string,
+  name: string,
+  pattern: string,
+  signal: AbortSignal,
+): Promise<Map<string, Oid>> {
   const tip = await tipOf(repository, ref, signal)
   if (tip === undefined) return new Map()
   const { resources } = await new RequestReader(repository, name, pattern).read(tip, signal)
@@ -191,9 +249,22 @@ function fullRef(ref: string | undefined): string | undefined {
 
 function show(previews: readonly Preview[], snapshot: Snapshot, args: Arguments, io: Io): number {
   if (args.flag('json')) {
-    io.out(JSON.stringify(previews.map(({ documents, resolved, ...rest }) => ({ ...rest, digest: documents?.digest, connection: resolved?.connection.name })), null, 2))
+    io.out(
+      JSON.stringify(
+        previews.map(({ documents, resolved, ...rest }) => ({
+          ...rest,
+          digest: documents?.digest,
+          connection: resolved?.connection.name,
+        })),
+        null,
+        2,
+      ),
+    )
   } else if (previews.length === 0) io.out('No request is changed by this.')
   else for (const preview of previews) io.out(`${previewLines(preview, snapshot).join('\n')}\n`)
-  const invalid = previews.some(({ problems, findings, documents }) => !documents || [...problems, ...(findings ?? [])].some(({ severity }) => severity === 'error'))
+  const invalid = previews.some(
+    ({ problems, findings, documents }) =>
+      !documents || [...problems, ...(findings ?? [])].some(({ severity }) => severity === 'error'),
+  )
   return invalid ? exit.invalid : exit.ok
 }

@@ -1,15 +1,23 @@
 /** The platform as commands see it that only read: its resources at the tip, and the branches that they name. */
 
-import { GitSource } from '../engine/source.ts'
+import type { RepositorySpec } from '../../schemas/generated/types.ts'
 import type { Resource, Snapshot } from '../engine/kind.ts'
+import { GitSource } from '../engine/source.ts'
 import { MemoryStore } from '../engine/store/memory.ts'
 import type { GitRepository } from '../git/repository.ts'
 import { ManifestReader } from '../kinds/platform/reader.ts'
 import { keepsMissing } from '../kinds/registry.ts'
 import type { RecordsBranch } from '../records/branch.ts'
 import { parsePublicKey } from '../runtime/ssh-key.ts'
-import type { RepositorySpec } from '../../schemas/generated/types.ts'
-import { credentialOf, Repositories, readKey, recordsBranch, type SecretsByProvider, secretsOf, signedBy } from './rooms.ts'
+import {
+  credentialOf,
+  Repositories,
+  readKey,
+  recordsBranch,
+  type SecretsByProvider,
+  secretsOf,
+  signedBy,
+} from './rooms.ts'
 import type { Session } from './session.ts'
 
 export interface PlatformView {
@@ -28,13 +36,22 @@ export async function openPlatform({ bootstrap, redactor, log }: Session, signal
   const store = new MemoryStore(keepsMissing)
   const repository = repositories.open(bootstrap.platform.url, credentialOf(bootstrap.platform.credential, secrets))
   const source = new GitSource({
-    name: 'platform', repository, ref: bootstrap.platform.ref ?? 'refs/heads/main', store, log, interval: 0,
+    name: 'platform',
+    repository,
+    ref: bootstrap.platform.ref ?? 'refs/heads/main',
+    store,
+    log,
+    interval: 0,
     reader: new ManifestReader(repository, 'platform'),
-    accept: signedBy(repository, bootstrap.platform.signers.map(line => parsePublicKey(line))),
+    accept: signedBy(
+      repository,
+      bootstrap.platform.signers.map(line => parsePublicKey(line)),
+    ),
   })
   await source.look(signal)
   if (source.problem) throw source.problem
-  const open = (resource: Resource<RepositorySpec>) => repositories.open(resource.spec.url, credentialOf(resource.spec.credential, secrets))
+  const open = (resource: Resource<RepositorySpec>) =>
+    repositories.open(resource.spec.url, credentialOf(resource.spec.credential, secrets))
   return {
     store,
     snapshot: store.snapshot(),
@@ -42,7 +59,8 @@ export async function openPlatform({ bootstrap, redactor, log }: Session, signal
     repositoryOf: open,
     recordsOf: resource =>
       recordsBranch(
-        resource.spec, open(resource),
+        resource.spec,
+        open(resource),
         url => repositories.open(url, credentialOf(resource.spec.credential, secrets)),
         own,
         // A look remembers nothing: what it has not seen before it cannot miss.

@@ -48,7 +48,8 @@ export function describe({ message, rows, bytes, fraction }: Progress, seconds: 
   if (rows !== undefined) parts.push(`${rows.toLocaleString('en-GB')} rows`)
   if (bytes !== undefined) parts.push(size(bytes))
   if (bytes !== undefined && seconds > 0.2) parts.push(`${size(bytes / seconds)}/s`)
-  if (fraction !== undefined && fraction > 0.01 && fraction < 1 && seconds > 0.2) parts.push(`${Math.ceil((seconds / fraction) * (1 - fraction))} s left`)
+  if (fraction !== undefined && fraction > 0.01 && fraction < 1 && seconds > 0.2)
+    parts.push(`${Math.ceil((seconds / fraction) * (1 - fraction))} s left`)
   return parts.join('  ')
 }
 

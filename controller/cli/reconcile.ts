@@ -1,10 +1,10 @@
 /** `cratewright reconcile`: does what is due now, and says where each request stands. */
 
-import { matchesAny } from '../runtime/glob.ts'
-import { CratewrightError } from '../runtime/errors.ts'
-import { onShutdown } from '../runtime/shutdown.ts'
-import { requestType } from '../kinds/requests/reader.ts'
 import type { StoredStatus } from '../engine/store/store.ts'
+import { requestType } from '../kinds/requests/reader.ts'
+import { CratewrightError } from '../runtime/errors.ts'
+import { matchesAny } from '../runtime/glob.ts'
+import { onShutdown } from '../runtime/shutdown.ts'
 import { type Command, commonOptions, exit, type Io } from './command.ts'
 import { askToLook, holdFolder } from './hold.ts'
 import { ProgressLine } from './progress.ts'
@@ -30,7 +30,10 @@ export const reconcileCommand: Command = {
     const [project] = args.positionals
     const until = args.string('until')
     if (until !== undefined && !(lifeActions as readonly string[]).includes(until)) {
-      throw new CratewrightError('UsageInvalid', `--until takes one of ${lifeActions.join(', ')}, not ${JSON.stringify(until)}`)
+      throw new CratewrightError(
+        'UsageInvalid',
+        `--until takes one of ${lifeActions.join(', ')}, not ${JSON.stringify(until)}`,
+      )
     }
     const { bootstrap, redactor, log } = await openSession(args, io, { quiet: true })
     const hold = await holdFolder(bootstrap.folder).catch(async error => {
@@ -41,10 +44,17 @@ export const reconcileCommand: Command = {
     const signal = onShutdown(log)
     const progress = new ProgressLine(io)
     const wired = await wire(bootstrap, {
-      log, redactor, signal, resync: 0, pushInterval: 0,
+      log,
+      redactor,
+      signal,
+      resync: 0,
+      pushInterval: 0,
       ...(args.flag('once') ? { maxRetries: 0 } : { maxRetries }),
       stopAfter: ({ type, name }, step) =>
-        until !== undefined && step.action === until && type.kind === requestType.kind && (project === undefined || name === project),
+        until !== undefined &&
+        step.action === until &&
+        type.kind === requestType.kind &&
+        (project === undefined || name === project),
       onProgress: (key, state) => progress.show(key.split('/').at(-1) ?? key, state),
     })
     try {
@@ -56,7 +66,9 @@ export const reconcileCommand: Command = {
       if (signal.aborted) return 130
       const keys = requestKeys(wired, project)
       if (project !== undefined && keys.length === 0) {
-        throw new CratewrightError('DocumentMissing', `no request ${project} is on the watched branch`, { todo: 'Check the name, and that it is merged.' })
+        throw new CratewrightError('DocumentMissing', `no request ${project} is on the watched branch`, {
+          todo: 'Check the name, and that it is merged.',
+        })
       }
       return report(wired, keys, until, args.flag('json'), io)
     } finally {
@@ -68,16 +80,31 @@ export const reconcileCommand: Command = {
 }
 
 function requestKeys({ store }: Wired, project: string | undefined): string[] {
-  return store.keys().filter(key => key.includes(`/${requestType.kind}/`) && (project === undefined || matchesAny([project], key.split('/').at(-1) ?? '')))
+  return store
+    .keys()
+    .filter(
+      key =>
+        key.includes(`/${requestType.kind}/`) &&
+        (project === undefined || matchesAny([project], key.split('/').at(-1) ?? '')),
+    )
 }
 
 function report(wired: Wired, keys: readonly string[], until: string | undefined, json: boolean, io: Io): number {
   const states = keys.map(key => ({ key, name: key.split('/').at(-1) ?? key, status: wired.store.status(key) }))
-  const problems = [...wired.store.snapshot().problems].flatMap(([source, found]) => found.map(problem => ({ source, ...problem })))
+  const problems = [...wired.store.snapshot().problems].flatMap(([source, found]) =>
+    found.map(problem => ({ source, ...problem })),
+  )
   if (json) {
-    io.out(JSON.stringify({ requests: states.map(({ name, status }) => ({ name, ...summaryOf(status) })), problems }, null, 2))
+    io.out(
+      JSON.stringify(
+        { requests: states.map(({ name, status }) => ({ name, ...summaryOf(status) })), problems },
+        null,
+        2,
+      ),
+    )
   } else {
-    for (const { source, message, where } of problems) io.err(`${source}: ${where ? `${where.file}${where.line ? `:${where.line}` : ''}: ` : ''}${message}`)
+    for (const { source, message, where } of problems)
+      io.err(`${source}: ${where ? `${where.file}${where.line ? `:${where.line}` : ''}: ` : ''}${message}`)
     for (const { name, status } of states) for (const line of linesOf(name, status)) io.out(line)
   }
   return Math.max(0, ...states.map(({ status }) => codeOf(status, until)))
@@ -85,7 +112,13 @@ function report(wired: Wired, keys: readonly string[], until: string | undefined
 
 function summaryOf(status: StoredStatus | undefined) {
   const detail = (status?.report.detail ?? {}) as { phase?: string }
-  return { phase: detail.phase ?? 'Unknown', ready: status?.report.ready ?? false, reason: status?.report.reason, message: status?.report.message, waits: status?.waits ?? [] }
+  return {
+    phase: detail.phase ?? 'Unknown',
+    ready: status?.report.ready ?? false,
+    reason: status?.report.reason,
+    message: status?.report.message,
+    waits: status?.waits ?? [],
+  }
 }
 
 function linesOf(name: string, status: StoredStatus | undefined): string[] {
@@ -106,7 +139,14 @@ function codeOf(status: StoredStatus | undefined, until: string | undefined): nu
 }
 
 const order = ['Requested', 'Created', 'Validated', 'SignedOff', 'Staged', 'Disclosed', 'Published']
-const phaseAfter: Record<string, string> = { create: 'Created', validate: 'Validated', 'sign-off': 'SignedOff', 'stage-transfer': 'Staged', disclosure: 'Disclosed', publish: 'Published' }
+const phaseAfter: Record<string, string> = {
+  create: 'Created',
+  validate: 'Validated',
+  'sign-off': 'SignedOff',
+  'stage-transfer': 'Staged',
+  disclosure: 'Disclosed',
+  publish: 'Published',
+}
 
 function reached(status: StoredStatus, until: string | undefined): boolean {
   if (until === undefined) return false

@@ -3,13 +3,13 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { RepositorySpec } from '../../schemas/generated/types.ts'
 import type { Condition } from '../engine/conditions.ts'
+import type { Resource } from '../engine/kind.ts'
+import { repositoryType } from '../kinds/types.ts'
 import { CratewrightError } from '../runtime/errors.ts'
 import { silentLog } from '../runtime/log.ts'
 import { onShutdown } from '../runtime/shutdown.ts'
-import { repositoryType } from '../kinds/types.ts'
-import type { Resource } from '../engine/kind.ts'
-import type { RepositorySpec } from '../../schemas/generated/types.ts'
 import { openPlatform } from './platform.ts'
 import type { Session } from './session.ts'
 
@@ -20,15 +20,31 @@ export interface StatusView {
   readonly origin: { readonly repository: string; readonly file: string }
   readonly conditions: readonly Condition[]
   readonly observedRevision: string
-  readonly problems: readonly { readonly code: string; readonly severity: string; readonly message: string; readonly todo: string; readonly where?: { readonly file: string; readonly line?: number; readonly column?: number } }[]
+  readonly problems: readonly {
+    readonly code: string
+    readonly severity: string
+    readonly message: string
+    readonly todo: string
+    readonly where?: { readonly file: string; readonly line?: number; readonly column?: number }
+  }[]
   readonly next: readonly string[]
-  readonly waits: readonly { readonly reason: string; readonly message: string; readonly todo?: string; readonly on?: readonly string[] }[]
-  readonly then: readonly string[]
+  readonly waits: readonly {
+    readonly reason: string
+    readonly message: string
+    readonly todo?: string
+    readonly on?: readonly string[]
+  }[]
+  readonly later: readonly string[]
   readonly detail: {
     readonly phase?: string
     readonly release?: number
     readonly generation?: number
-    readonly statements?: readonly { readonly path: string; readonly person?: string; readonly counts: boolean; readonly reason?: string }[]
+    readonly statements?: readonly {
+      readonly path: string
+      readonly person?: string
+      readonly counts: boolean
+      readonly reason?: string
+    }[]
     readonly release_location?: string
   }
 }
@@ -49,11 +65,18 @@ export async function readStatuses(session: Session): Promise<StatusView[]> {
   }
 }
 
-async function statusesOf(branch: ReturnType<Awaited<ReturnType<typeof openPlatform>>['recordsOf']>, signal: AbortSignal): Promise<StatusView[]> {
+async function statusesOf(
+  branch: ReturnType<Awaited<ReturnType<typeof openPlatform>>['recordsOf']>,
+  signal: AbortSignal,
+): Promise<StatusView[]> {
   const tip = await branch.tip(signal)
   if (tip === undefined) return []
   const entries = await branch.list(tip, 'status', signal)
-  const blobs = await branch.repository.read(entries.map(({ oid }) => oid), 256 * 1024, signal)
+  const blobs = await branch.repository.read(
+    entries.map(({ oid }) => oid),
+    256 * 1024,
+    signal,
+  )
   return entries.flatMap(({ oid, path }) => {
     const content = blobs.get(oid)
     if (!content) return []

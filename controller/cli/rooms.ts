@@ -3,6 +3,12 @@
 import { randomUUID } from 'node:crypto'
 import { mkdir, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import type {
+  FileStoreSpec,
+  RepositoryCredential,
+  RepositorySpec,
+  SourceConnectionSpec,
+} from '../../schemas/generated/types.ts'
 import { openDirectoryStore } from '../data/directory-store.ts'
 import { checkHost } from '../data/hosts.ts'
 import type { SourceTarget } from '../data/source.ts'
@@ -17,7 +23,6 @@ import { CratewrightError } from '../runtime/errors.ts'
 import { writeFileWhole } from '../runtime/files.ts'
 import { environmentSecrets, fileSecrets, type Redactor, type SecretStore } from '../runtime/secrets.ts'
 import { parsePrivateKey, parsePublicKey, type SshPrivateKey, type SshPublicKey } from '../runtime/ssh-key.ts'
-import type { FileStoreSpec, RepositoryCredential, RepositorySpec, SourceConnectionSpec } from '../../schemas/generated/types.ts'
 import type { Bootstrap } from './bootstrap.ts'
 
 /** Milliseconds one run of git may take. */
@@ -53,7 +58,11 @@ type Credential = () => Promise<{ readonly username: string; readonly password: 
 
 export type SecretsByProvider = (provider: string) => SecretStore
 
-export function secretsOf(bootstrap: Bootstrap, redactor: Redactor, env: Readonly<Record<string, string | undefined>>): SecretsByProvider {
+export function secretsOf(
+  bootstrap: Bootstrap,
+  redactor: Redactor,
+  env: Readonly<Record<string, string | undefined>>,
+): SecretsByProvider {
   const { folder, environmentPrefix } = bootstrap.secrets ?? {}
   const missing = (what: string): SecretStore => ({
     read: async name => {
@@ -61,11 +70,17 @@ export function secretsOf(bootstrap: Bootstrap, redactor: Redactor, env: Readonl
     },
   })
   const file = folder ? fileSecrets(folder, redactor) : missing('secrets.folder')
-  const environment = environmentPrefix ? environmentSecrets(environmentPrefix, redactor, env) : missing('secrets.environmentPrefix')
-  return provider => (provider === 'file' ? file : provider === 'environment' ? environment : missing(`provider ${provider}`))
+  const environment = environmentPrefix
+    ? environmentSecrets(environmentPrefix, redactor, env)
+    : missing('secrets.environmentPrefix')
+  return provider =>
+    provider === 'file' ? file : provider === 'environment' ? environment : missing(`provider ${provider}`)
 }
 
-export function credentialOf(credential: RepositoryCredential | undefined, secrets: SecretsByProvider): Credential | undefined {
+export function credentialOf(
+  credential: RepositoryCredential | undefined,
+  secrets: SecretsByProvider,
+): Credential | undefined {
   if (!credential) return undefined
   const { provider, username_key, password_key } = credential
   return async () => ({
@@ -77,15 +92,27 @@ export function credentialOf(credential: RepositoryCredential | undefined, secre
 
 /** The release's credential decides, never one in the request. */
 export async function targetOf(
-  connection: Resource<SourceConnectionSpec>, database: string, secrets: SecretsByProvider, { networks }: Bootstrap,
+  connection: Resource<SourceConnectionSpec>,
+  database: string,
+  secrets: SecretsByProvider,
+  { networks }: Bootstrap,
 ): Promise<SourceTarget> {
   const { spec } = connection
-  if (spec.type !== 'postgresql') throw new CratewrightError('SourceNotSupported', `sources of type ${spec.type} are not supported yet`)
+  if (spec.type !== 'postgresql')
+    throw new CratewrightError('SourceNotSupported', `sources of type ${spec.type} are not supported yet`)
   await checkHost(spec.host, { privateNetworks: networks ?? [] })
   const from = secrets(spec.credentials.provider)
-  const [username, password] = await Promise.all([from.read(spec.credentials.username_key), from.read(spec.credentials.password_key)])
+  const [username, password] = await Promise.all([
+    from.read(spec.credentials.username_key),
+    from.read(spec.credentials.password_key),
+  ])
   return {
-    type: 'postgresql', host: spec.host, port: spec.port, database, username, password,
+    type: 'postgresql',
+    host: spec.host,
+    port: spec.port,
+    database,
+    username,
+    password,
     tls: spec.tls ?? 'verify-full',
     ...(spec.ca ? { ca: spec.ca } : {}),
     connectTimeout: (spec.connectTimeoutSeconds ?? 10) * 1000,
@@ -94,12 +121,18 @@ export async function targetOf(
 }
 
 export async function openStore({ spec }: Resource<FileStoreSpec>): Promise<FileStore> {
-  if (spec.type !== 'directory') throw new CratewrightError('StoreInvalid', `stores of type ${spec.type} are not supported yet`)
+  if (spec.type !== 'directory')
+    throw new CratewrightError('StoreInvalid', `stores of type ${spec.type} are not supported yet`)
   return openDirectoryStore({ staging: spec.staging, production: spec.production })
 }
 
 /** The files of a request at a commit. */
-export async function documentsIn(repository: GitRepository, folder: string, commit: Oid, signal: AbortSignal): Promise<ReadonlyMap<string, Uint8Array>> {
+export async function documentsIn(
+  repository: GitRepository,
+  folder: string,
+  commit: Oid,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, Uint8Array>> {
   return (await readFolder(repository, commit, folder, signal)).files
 }
 
@@ -107,17 +140,25 @@ export async function documentsIn(repository: GitRepository, folder: string, com
 export function signedBy(repository: GitRepository, signers: readonly SshPublicKey[]) {
   return async (tip: Oid, signal: AbortSignal): Promise<Oid> => {
     const [signature] = await repository.signatures([tip], signal)
-    if (signature?.state === 'good' && signers.some(({ fingerprint }) => fingerprint === signature.key.fingerprint)) return tip
-    const why = signature?.state === 'good' ? `is signed by ${signature.key.fingerprint}, which cratewright.yaml does not list` : 'has no good signature'
+    if (signature?.state === 'good' && signers.some(({ fingerprint }) => fingerprint === signature.key.fingerprint))
+      return tip
+    const why =
+      signature?.state === 'good'
+        ? `is signed by ${signature.key.fingerprint}, which cratewright.yaml does not list`
+        : 'has no good signature'
     throw new CratewrightError('UntrustedCommit', `commit ${tip} of the platform repository ${why}; it is not applied`)
   }
 }
 
 export async function readKey(path: string): Promise<SshPrivateKey> {
   const text = await readFile(path, 'utf8').catch(error => {
-    throw new CratewrightError('KeyInvalid', `the key ${path} cannot be read (${(error as NodeJS.ErrnoException).code})`, {
-      todo: 'Make one with `cratewright keys make`.',
-    })
+    throw new CratewrightError(
+      'KeyInvalid',
+      `the key ${path} cannot be read (${(error as NodeJS.ErrnoException).code})`,
+      {
+        todo: 'Make one with `cratewright keys make`.',
+      },
+    )
   })
   return parsePrivateKey(text)
 }
@@ -146,11 +187,19 @@ export function tipMemory(folder: string, name: string): TipMemory {
 
 /** The records branch that a Repository declares. Where it declares no signer, the controller's own key is the only one. */
 export function recordsBranch(
-  spec: RepositorySpec, repository: GitRepository, open: (url: string) => GitRepository, own: SshPublicKey, memory: TipMemory,
+  spec: RepositorySpec,
+  repository: GitRepository,
+  open: (url: string) => GitRepository,
+  own: SshPublicKey,
+  memory: TipMemory,
 ): RecordsBranch {
   const url = spec.records?.url ?? 'same'
   const ref = `refs/heads/${(spec.records?.branch ?? 'cratewright/records').replace(/^refs\/heads\//, '')}`
   const signers = (spec.records?.signers ?? []).map(signer => parsePublicKey(signer.key))
-  const trust = { signers: signers.length > 0 ? signers : [own], root: spec.records?.root, accept: spec.records?.accept }
+  const trust = {
+    signers: signers.length > 0 ? signers : [own],
+    root: spec.records?.root,
+    accept: spec.records?.accept,
+  }
   return new RecordsBranch(url === 'same' ? repository : open(url), ref, trust, memory)
 }

@@ -30,7 +30,9 @@ export const serveCommand: Command = {
     try {
       await wired.controller.lookNow()
       wired.controller.watch()
-      await new Promise<void>(resolve => (signal.aborted ? resolve() : signal.addEventListener('abort', () => resolve(), { once: true })))
+      await new Promise<void>(resolve =>
+        signal.aborted ? resolve() : signal.addEventListener('abort', () => resolve(), { once: true }),
+      )
     } finally {
       clearInterval(alive)
       await wired.close()

@@ -16,7 +16,11 @@ export interface Session {
 export async function openSession(args: Arguments, io: Io, { quiet }: { quiet: boolean }): Promise<Session> {
   const bootstrap = await readBootstrap(configPath(args.string('config'), io.env))
   const redactor = new Redactor()
-  const log = createLog({ level: quiet ? 'error' : (bootstrap.log?.level ?? 'info'), format: bootstrap.log?.format ?? 'json', redactor })
+  const log = createLog({
+    level: quiet ? 'error' : (bootstrap.log?.level ?? 'info'),
+    format: bootstrap.log?.format ?? 'json',
+    redactor,
+  })
   return { bootstrap, redactor, log }
 }
 

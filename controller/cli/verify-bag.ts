@@ -1,11 +1,12 @@
 /** Judging a bag alone: with the controller key's fingerprint, and nothing else. */
 
-import { join } from 'node:path'
 import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { BagReader } from '../crate/bag-check.ts'
 import { checkBag } from '../crate/bag-check.ts'
 import { checkCrate } from '../crate/crate-check.ts'
 import { folderBag } from '../data/bag-reader.ts'
-import type { BagReader } from '../crate/bag-check.ts'
+import type { History } from '../engine/kind.ts'
 import { auditRequest, type Evidence } from '../kinds/requests/audit.ts'
 import { parseRequest, requestFiles } from '../kinds/requests/documents.ts'
 import { barredFrom } from '../kinds/requests/observe.ts'
@@ -18,7 +19,6 @@ import { bad, type Finding } from '../records/verify.ts'
 import { asCratewrightError } from '../runtime/errors.ts'
 import type { SshPublicKey } from '../runtime/ssh-key.ts'
 import { verifySsh } from '../runtime/sshsig.ts'
-import type { History } from '../engine/kind.ts'
 import type { Verdict } from './verify.ts'
 
 /** Bytes of one file that is read into memory. */
@@ -26,7 +26,12 @@ const maxFile = 64 * 1024 * 1024
 const sealFile = 'tagmanifest-sha512.txt.sig'
 
 export async function verifyBag(folder: string, roots: readonly string[], signal: AbortSignal): Promise<Verdict> {
-  return judgeBag(folderBag(folder), { roots, place: 'store', signal, signature: await readFile(join(folder, sealFile)).catch(() => undefined) })
+  return judgeBag(folderBag(folder), {
+    roots,
+    place: 'store',
+    signal,
+    signature: await readFile(join(folder, sealFile)).catch(() => undefined),
+  })
 }
 
 interface BagRoom {
@@ -41,28 +46,52 @@ export async function judgeBag(reader: BagReader, { roots, place, signature, sig
   const checked = await checkBag(reader, { allowFetch: place === 'git', signal })
   for (const { code, message, path } of checked.problems) findings.push(bad(path ?? 'the bag', `${message} [${code}]`))
   const listed = await reader.list()
-  const read = async (path: string) => (listed.some(file => file.path === path && file.kind === 'file') ? reader.read(path, maxFile) : undefined)
+  const read = async (path: string) =>
+    listed.some(file => file.path === path && file.kind === 'file') ? reader.read(path, maxFile) : undefined
 
   const signer = await sealOf(read, signature, findings)
-  if (signer && roots.length > 0 && !roots.includes(signer.fingerprint)) findings.push(bad(sealFile, `the bag is sealed by ${signer.fingerprint}, not by the key that you trust`))
+  if (signer && roots.length > 0 && !roots.includes(signer.fingerprint))
+    findings.push(bad(sealFile, `the bag is sealed by ${signer.fingerprint}, not by the key that you trust`))
   const documents = new Map<string, Uint8Array>()
   for (const name of Object.values(requestFiles)) {
     const content = await read(`data/request/${name}`)
     if (content) documents.set(name, content)
   }
-  const history = await logOf(listed.map(({ path }) => path), read, findings)
+  const history = await logOf(
+    listed.map(({ path }) => path),
+    read,
+    findings,
+  )
   const state = stateOf(history)
   if (history.entries.length > 0) {
-    const { persons, groups, source } = await peopleOf(listed.map(({ path }) => path), read, findings)
-    findings.push(...(await auditRequest(history, bagEvidence(documents, persons, groups, source, signer ? [signer] : []))))
-    await compareFiles(history, documents, place, read, listed.map(({ path }) => path), findings)
+    const { persons, groups, source } = await peopleOf(
+      listed.map(({ path }) => path),
+      read,
+      findings,
+    )
+    findings.push(
+      ...(await auditRequest(history, bagEvidence(documents, persons, groups, source, signer ? [signer] : []))),
+    )
+    await compareFiles(
+      history,
+      documents,
+      place,
+      read,
+      listed.map(({ path }) => path),
+      findings,
+    )
     const crate = await read('data/ro-crate-metadata.json')
-    for (const { rule, message } of crate ? checkCrate(crate) : []) findings.push(bad('data/ro-crate-metadata.json', `${message} [${rule}]`))
+    for (const { rule, message } of crate ? checkCrate(crate) : [])
+      findings.push(bad('data/ro-crate-metadata.json', `${message} [${rule}]`))
   }
   return { findings, roots: signer ? [signer.fingerprint] : [], summary: summaryOf(history, state) }
 }
 
-async function sealOf(read: (path: string) => Promise<Uint8Array | undefined>, signature: Uint8Array | undefined, findings: Finding[]): Promise<SshPublicKey | undefined> {
+async function sealOf(
+  read: (path: string) => Promise<Uint8Array | undefined>,
+  signature: Uint8Array | undefined,
+  findings: Finding[],
+): Promise<SshPublicKey | undefined> {
   const tagManifest = await read('tagmanifest-sha512.txt')
   if (!signature || !tagManifest) {
     findings.push(bad(sealFile, 'the bag is not sealed: the signature or the tag manifest is missing'))
@@ -76,17 +105,26 @@ async function sealOf(read: (path: string) => Promise<Uint8Array | undefined>, s
   }
 }
 
-async function logOf(paths: readonly string[], read: (path: string) => Promise<Uint8Array | undefined>, findings: Finding[]): Promise<History> {
+async function logOf(
+  paths: readonly string[],
+  read: (path: string) => Promise<Uint8Array | undefined>,
+  findings: Finding[],
+): Promise<History> {
   const prefix = 'cratewright/log/'
   const files = new Map<string, Uint8Array>()
-  for (const path of paths.filter(path => path.startsWith(prefix))) files.set(path.slice(prefix.length), (await read(path)) ?? new Uint8Array())
+  for (const path of paths.filter(path => path.startsWith(prefix)))
+    files.set(path.slice(prefix.length), (await read(path)) ?? new Uint8Array())
   const { history, problems } = readLog(files)
   for (const problem of problems) findings.push(bad('cratewright/log', problem))
   if (files.size === 0) findings.push(bad('cratewright/log', 'the bag holds no log: it was not made by Cratewright'))
   return history
 }
 
-async function peopleOf(paths: readonly string[], read: (path: string) => Promise<Uint8Array | undefined>, findings: Finding[]) {
+async function peopleOf(
+  paths: readonly string[],
+  read: (path: string) => Promise<Uint8Array | undefined>,
+  findings: Finding[],
+) {
   const persons: PersonInfo[] = []
   const groups: Group[] = []
   let source: string | undefined
@@ -104,7 +142,13 @@ async function peopleOf(paths: readonly string[], read: (path: string) => Promis
 }
 
 /** A bag shows who signed, and that the groups in it had their quorum; who wrote the request only its repository shows. */
-function bagEvidence(documents: ReadonlyMap<string, Uint8Array>, persons: readonly PersonInfo[], groups: readonly Group[], source: string | undefined, signers: readonly SshPublicKey[]): Evidence {
+function bagEvidence(
+  documents: ReadonlyMap<string, Uint8Array>,
+  persons: readonly PersonInfo[],
+  groups: readonly Group[],
+  source: string | undefined,
+  signers: readonly SshPublicKey[],
+): Evidence {
   return {
     documentsAt: async () => documents,
     platformAt: async () => ({ persons, groups }),
@@ -117,7 +161,14 @@ function bagEvidence(documents: ReadonlyMap<string, Uint8Array>, persons: readon
   }
 }
 
-async function compareFiles(history: History, documents: ReadonlyMap<string, Uint8Array>, place: 'store' | 'git', read: (path: string) => Promise<Uint8Array | undefined>, paths: readonly string[], findings: Finding[]): Promise<void> {
+async function compareFiles(
+  history: History,
+  documents: ReadonlyMap<string, Uint8Array>,
+  place: 'store' | 'git',
+  read: (path: string) => Promise<Uint8Array | undefined>,
+  paths: readonly string[],
+  findings: Finding[],
+): Promise<void> {
   let made: ReturnType<typeof renderRelease>
   try {
     made = renderRelease(history, documents, place)
@@ -129,10 +180,13 @@ async function compareFiles(history: History, documents: ReadonlyMap<string, Uin
   for (const { path, content } of made.files) {
     const present = await read(path)
     if (!present) findings.push(bad(path, 'follows from the log and is missing'))
-    else if (!Buffer.from(content).equals(present)) findings.push(bad(path, 'is not what the log makes: it was changed'))
+    else if (!Buffer.from(content).equals(present))
+      findings.push(bad(path, 'is not what the log makes: it was changed'))
   }
   const wanted = new Set(made.files.map(({ path }) => path))
-  for (const path of paths) if (!wanted.has(path) && !outputs.has(path) && path !== sealFile) findings.push(bad(path, 'is not part of the release'))
+  for (const path of paths)
+    if (!wanted.has(path) && !outputs.has(path) && path !== sealFile)
+      findings.push(bad(path, 'is not part of the release'))
 }
 
 function summaryOf(history: History, state: RequestState): string[] {
@@ -140,8 +194,10 @@ function summaryOf(history: History, state: RequestState): string[] {
   if (!first) return []
   return [
     `Project ${first.project} of repository ${first.repository}, release ${state.release}.`,
-    ...state.counted.map(({ phase, person, decision }) => `  ${phase}: ${person} ${decision === 'approve' ? 'approved' : decision}, with their own signature.`),
+    ...state.counted.map(
+      ({ phase, person, decision }) =>
+        `  ${phase}: ${person} ${decision === 'approve' ? 'approved' : decision}, with their own signature.`,
+    ),
     `  ${state.staging?.files.length ?? 0} files of data, outputs digest ${state.staging?.outputs ?? 'none'}.`,
   ]
 }
-

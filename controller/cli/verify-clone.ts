@@ -1,8 +1,12 @@
 /** Judging a clone: the records branch, every project's log, and everything that follows from them. */
 
 import { stat } from 'node:fs/promises'
-import { runGit } from '../git/work-tree.ts'
+import type { ApproverGroupSpec, PersonSpec, RepositorySpec } from '../../schemas/generated/types.ts'
+import { memoryBag } from '../data/bag-reader.ts'
+import type { Documents, History, Snapshot } from '../engine/kind.ts'
+import { MemoryStore } from '../engine/store/memory.ts'
 import type { GitRepository, Oid } from '../git/repository.ts'
+import { runGit } from '../git/work-tree.ts'
 import { readManifests } from '../kinds/platform/reader.ts'
 import { auditRequest, type Evidence } from '../kinds/requests/audit.ts'
 import { authorsOf } from '../kinds/requests/authors.ts'
@@ -14,17 +18,22 @@ import { resolveRequest } from '../kinds/requests/resolve.ts'
 import { stateOf } from '../kinds/requests/state.ts'
 import { approverGroupType, personType, repositoryType } from '../kinds/types.ts'
 import { headOf } from '../records/recorder.ts'
-import { bad, type Finding, type ProjectFiles, readProjects, unchecked, verifyCommits, verifyDerived, verifyLog } from '../records/verify.ts'
+import {
+  bad,
+  type Finding,
+  type ProjectFiles,
+  readProjects,
+  unchecked,
+  verifyCommits,
+  verifyDerived,
+  verifyLog,
+} from '../records/verify.ts'
 import { CratewrightError } from '../runtime/errors.ts'
 import { parsePublicKey, type SshPublicKey } from '../runtime/ssh-key.ts'
-import type { Documents, History, Snapshot } from '../engine/kind.ts'
-import { MemoryStore } from '../engine/store/memory.ts'
-import type { ApproverGroupSpec, PersonSpec, RepositorySpec } from '../../schemas/generated/types.ts'
-import { memoryBag } from '../data/bag-reader.ts'
 import { type Clone, openClone } from './clone.ts'
 import { documentsIn } from './rooms.ts'
-import { judgeBag } from './verify-bag.ts'
 import type { Verdict } from './verify.ts'
+import { judgeBag } from './verify-bag.ts'
 
 export interface CloneRoom {
   readonly trust: string
@@ -37,7 +46,10 @@ export interface CloneRoom {
 export async function verifyClone(folder: string, room: CloneRoom): Promise<Verdict> {
   const { signal } = room
   const clone = await openClone(folder, signal)
-  const hasTrust = await stat(room.trust).then(() => true, () => false)
+  const hasTrust = await stat(room.trust).then(
+    () => true,
+    () => false,
+  )
   const trust = hasTrust ? await openClone(room.trust, signal) : undefined
   try {
     return await judge(clone, trust, room)
@@ -50,31 +62,51 @@ export async function verifyClone(folder: string, room: CloneRoom): Promise<Verd
 async function judge(clone: Clone, trust: Clone | undefined, room: CloneRoom): Promise<Verdict> {
   const { signal, branch, roots } = room
   const records = await clone.branch(branch, signal)
-  if (!records) throw new CratewrightError('GitRefMissing', `the clone has no branch ${branch}`, { todo: 'Fetch it, or name it with --records.' })
+  if (!records)
+    throw new CratewrightError('GitRefMissing', `the clone has no branch ${branch}`, {
+      todo: 'Fetch it, or name it with --records.',
+    })
   const { repository } = clone
   await repository.fetch(records.ref, records.oid, signal)
   for (const name of ['HEAD', 'refs/remotes/origin/HEAD']) await fetchRef(clone, name, signal)
   const findings: Finding[] = [...(await uncommitted(clone, records.oid, signal))]
 
   const platform = trust ? await openTrust(trust, signal) : undefined
-  if (!platform) findings.push(unchecked('trust', 'there is no clone of the platform repository: who people are, and who may approve, cannot be seen'))
+  if (!platform)
+    findings.push(
+      unchecked(
+        'trust',
+        'there is no clone of the platform repository: who people are, and who may approve, cannot be seen',
+      ),
+    )
   const { projects, findings: strange } = await readProjects(repository, records.oid, signal)
   findings.push(...strange)
   const logs = projects.map(project => ({ project, ...verifyLog(project) }))
   const name = logs.flatMap(({ history }) => history.entries.map(entry => entry.repository))[0]
-  const declared = name === undefined ? undefined : platform?.tip.get<RepositorySpec>(repositoryType, name)?.spec.records
+  const declared =
+    name === undefined ? undefined : platform?.tip.get<RepositorySpec>(repositoryType, name)?.spec.records
   const signers = (declared?.signers ?? []).map(signer => parsePublicKey(signer.key))
 
   const commits = await verifyCommits(repository, records.oid, signers, signal)
   findings.push(...commits.findings)
-  if (declared?.root !== undefined && commits.root?.oid !== declared.root) findings.push(bad(`commit ${commits.root?.oid}`, `is the first of the records, and the platform declares ${declared.root}`))
+  if (declared?.root !== undefined && commits.root?.oid !== declared.root)
+    findings.push(
+      bad(`commit ${commits.root?.oid}`, `is the first of the records, and the platform declares ${declared.root}`),
+    )
   const keys = signers.length > 0 ? signers : commits.root?.signer ? [commits.root.signer] : []
-  for (const { fingerprint } of keys) if (roots.length > 0 && !roots.includes(fingerprint)) findings.push(bad('records', `rest on the key ${fingerprint}, not on one that you trust`))
-  if (room.tip !== undefined && !(await contains(repository, room.tip, records.oid, signal))) findings.push(bad(`commit ${records.oid}`, `does not descend from ${room.tip}: the branch was set back or rewritten`))
+  for (const { fingerprint } of keys)
+    if (roots.length > 0 && !roots.includes(fingerprint))
+      findings.push(bad('records', `rest on the key ${fingerprint}, not on one that you trust`))
+  if (room.tip !== undefined && !(await contains(repository, room.tip, records.oid, signal)))
+    findings.push(
+      bad(`commit ${records.oid}`, `does not descend from ${room.tip}: the branch was set back or rewritten`),
+    )
 
   for (const { project, history, findings: broken } of logs) {
     findings.push(...broken)
-    findings.push(...(await judgeProject(project, history, { clone, platform, keys, signal, whole: broken.length === 0 })))
+    findings.push(
+      ...(await judgeProject(project, history, { clone, platform, keys, signal, whole: broken.length === 0 })),
+    )
   }
   const summary = [
     `Records ${records.ref} at ${records.oid}: ${commits.commits} commits, ${projects.length} project${projects.length === 1 ? '' : 's'}.`,
@@ -96,16 +128,31 @@ async function judgeProject(project: ProjectFiles, history: History, room: Proje
   const findings: Finding[] = []
   const where = `projects/${project.project}`
   const evidence = cloneEvidence(history, room)
-  findings.push(...(await auditRequest(history, evidence)).map(finding => ({ ...finding, where: `${where}/log/${finding.where}` })))
+  findings.push(
+    ...(await auditRequest(history, evidence)).map(finding => ({ ...finding, where: `${where}/log/${finding.where}` })),
+  )
   for (const { path, files } of bagsOf(project)) {
-    const verdict = await judgeBag(memoryBag(files), { roots: keys.map(({ fingerprint }) => fingerprint), place: 'git', signature: files.get('tagmanifest-sha512.txt.sig'), signal })
-    findings.push(...verdict.findings.filter(({ level }) => level === 'bad').map(finding => ({ ...finding, where: `${where}/${path}/${finding.where}` })))
+    const verdict = await judgeBag(memoryBag(files), {
+      roots: keys.map(({ fingerprint }) => fingerprint),
+      place: 'git',
+      signature: files.get('tagmanifest-sha512.txt.sig'),
+      signal,
+    })
+    findings.push(
+      ...verdict.findings
+        .filter(({ level }) => level === 'bad')
+        .map(finding => ({ ...finding, where: `${where}/${path}/${finding.where}` })),
+    )
   }
   if (!whole) return findings
   const documents = new Map<Oid, ReadonlyMap<string, Uint8Array>>()
   for (const { commit, folder } of contentsOf(history)) {
     const files = await documentsHere(clone, commit, folder, signal)
-    if (!files) return [...findings, unchecked(where, `the request at commit ${commit} is not here: what follows from the log cannot be made`)]
+    if (!files)
+      return [
+        ...findings,
+        unchecked(where, `the request at commit ${commit} is not here: what follows from the log cannot be made`),
+      ]
     documents.set(commit, files)
   }
   findings.push(...verifyDerived(project, [...projectRequest(history, documents as Documents), headOf(history)]))
@@ -117,9 +164,8 @@ function bagsOf({ files }: ProjectFiles): { path: string; files: Map<string, Uin
   for (const [path, content] of files) {
     const match = /^(releases\/[^/]+\/bag)\/(.+)$/.exec(path)
     if (!match?.[1] || !match[2]) continue
-    let bag = bags.get(match[1])
-    if (!bag) bags.set(match[1], (bag = new Map()))
-    bag.set(match[2], content)
+    const bag = bags.get(match[1]) ?? new Map<string, Uint8Array>()
+    bags.set(match[1], bag.set(match[2], content))
   }
   return [...bags].map(([path, content]) => ({ path, files: content }))
 }
@@ -142,7 +188,14 @@ function cloneEvidence(history: History, { clone, platform, keys, signal }: Proj
       const snapshot = await platform?.at(undefined)
       if (!governance || !snapshot || projects === undefined) return undefined
       const persons = snapshot.list<PersonSpec>(personType).map(({ name, spec }) => ({ name, spec }))
-      const authors = await authorsOf(clone.repository, projects, state.approvedAt, state.folder, persons, signal).catch(() => undefined)
+      const authors = await authorsOf(
+        clone.repository,
+        projects,
+        state.approvedAt,
+        state.folder,
+        persons,
+        signal,
+      ).catch(() => undefined)
       return authors && barredFrom(governance, authors, persons)
     },
     sourceAt: async (state, commit) => {
@@ -150,7 +203,9 @@ function cloneEvidence(history: History, { clone, platform, keys, signal }: Proj
       const files = await documentsHere(clone, state.content, state.folder, signal)
       const documents = files && parseRequest(files, '').documents
       const project = history.entries[0]?.project ?? ''
-      return snapshot && documents ? resolveRequest(documents, project, state.folder, snapshot).resolved?.connection.name : undefined
+      return snapshot && documents
+        ? resolveRequest(documents, project, state.folder, snapshot).resolved?.connection.name
+        : undefined
     },
   }
 }
@@ -175,8 +230,8 @@ async function openTrust(trust: Clone, signal: AbortSignal): Promise<Trust> {
   if (head === undefined) throw new CratewrightError('GitRefMissing', `${trust.folder} has no commit checked out`)
   const seen = new Map<Oid, Promise<Snapshot | undefined>>()
   const at = (commit: Oid): Promise<Snapshot | undefined> => {
-    let snapshot = seen.get(commit)
-    if (!snapshot) seen.set(commit, (snapshot = snapshotAt(trust.repository, commit, signal).catch(() => undefined)))
+    const snapshot = seen.get(commit) ?? snapshotAt(trust.repository, commit, signal).catch(() => undefined)
+    seen.set(commit, snapshot)
     return snapshot
   }
   const tip = await at(head)
@@ -185,19 +240,39 @@ async function openTrust(trust: Clone, signal: AbortSignal): Promise<Trust> {
 }
 
 async function snapshotAt(repository: GitRepository, commit: Oid, signal: AbortSignal): Promise<Snapshot> {
-  const entries = (await repository.list(commit, '', signal)).filter(({ path, mode }) => /\.ya?ml$/.test(path) && mode.startsWith('100'))
-  const blobs = await repository.read(entries.map(({ oid }) => oid), 1024 * 1024, signal)
+  const entries = (await repository.list(commit, '', signal)).filter(
+    ({ path, mode }) => /\.ya?ml$/.test(path) && mode.startsWith('100'),
+  )
+  const blobs = await repository.read(
+    entries.map(({ oid }) => oid),
+    1024 * 1024,
+    signal,
+  )
   const store = new MemoryStore(() => false)
-  store.replace('platform', commit, readManifests(new Map(entries.map(({ path, oid }) => [path, blobs.get(oid) ?? new Uint8Array()])), { repository: 'platform', commit }))
+  store.replace(
+    'platform',
+    commit,
+    readManifests(new Map(entries.map(({ path, oid }) => [path, blobs.get(oid) ?? new Uint8Array()])), {
+      repository: 'platform',
+      commit,
+    }),
+  )
   return store.snapshot()
 }
 
-async function documentsHere(clone: Clone, commit: Oid, folder: string, signal: AbortSignal): Promise<ReadonlyMap<string, Uint8Array> | undefined> {
+async function documentsHere(
+  clone: Clone,
+  commit: Oid,
+  folder: string,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, Uint8Array> | undefined> {
   return documentsIn(clone.repository, folder, commit, signal).catch(() => undefined)
 }
 
 async function fetchRef(clone: Clone, name: string, signal: AbortSignal): Promise<Oid | undefined> {
-  const { code, stdout } = await runGit(clone.folder, ['rev-parse', '--verify', '--quiet', `${name}^{commit}`], { signal })
+  const { code, stdout } = await runGit(clone.folder, ['rev-parse', '--verify', '--quiet', `${name}^{commit}`], {
+    signal,
+  })
   if (code !== 0) return undefined
   const oid = stdout.toString().trim()
   await clone.repository.fetch(name, oid, signal)
@@ -213,15 +288,21 @@ async function uncommitted(clone: Clone, records: Oid, signal: AbortSignal): Pro
   const head = await runGit(clone.folder, ['rev-parse', '--verify', '--quiet', 'HEAD'], { signal })
   if (head.stdout.toString().trim() !== records) return []
   const { stdout } = await runGit(clone.folder, ['status', '--porcelain', '-z', '--untracked-files=no'], { signal })
-  return stdout.toString().split('\0').filter(line => line.length > 3).map(line => bad(line.slice(3), 'was changed in the checked-out records, without a commit'))
+  return stdout
+    .toString()
+    .split('\0')
+    .filter(line => line.length > 3)
+    .map(line => bad(line.slice(3), 'was changed in the checked-out records, without a commit'))
 }
 
 function describe(project: string, history: History): string[] {
   const state = stateOf(history)
   return [
     `${project}: ${state.phase}, release ${state.release}, ${history.entries.length} log entries.`,
-    ...state.counted.map(({ phase, person, decision }) => `  ${phase}: ${person} ${decision === 'approve' ? 'approved' : decision}, with their own signature.`),
+    ...state.counted.map(
+      ({ phase, person, decision }) =>
+        `  ${phase}: ${person} ${decision === 'approve' ? 'approved' : decision}, with their own signature.`,
+    ),
     ...(state.published ? [`  Published at ${state.published.location}.`] : []),
   ]
 }
-

@@ -3,10 +3,10 @@
 import { readFile, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { runGit } from '../git/work-tree.ts'
+import type { Finding } from '../records/verify.ts'
 import { CratewrightError } from '../runtime/errors.ts'
 import { silentLog } from '../runtime/log.ts'
 import { onShutdown } from '../runtime/shutdown.ts'
-import type { Finding } from '../records/verify.ts'
 import { type Command, commonOptions, exit, type Io } from './command.ts'
 import { verifyBag } from './verify-bag.ts'
 import { verifyClone } from './verify-clone.ts'
@@ -24,9 +24,22 @@ export const verifyCommand: Command = {
   summary: 'judge a clone with its records branch, or a bag, offline',
   arguments: '<clone | bag>',
   options: {
-    trust: { type: 'string', value: '<path>', help: 'a clone of the platform repository (default: the folder `trust` in the clone)' },
-    root: { type: 'string', multiple: true, value: '<fingerprint>', help: 'the fingerprint of the controller’s key, from a source that you trust' },
-    tip: { type: 'string', value: '<oid>', help: 'a records commit that must be part of the history: shows a branch that was set back' },
+    trust: {
+      type: 'string',
+      value: '<path>',
+      help: 'a clone of the platform repository (default: the folder `trust` in the clone)',
+    },
+    root: {
+      type: 'string',
+      multiple: true,
+      value: '<fingerprint>',
+      help: 'the fingerprint of the controller’s key, from a source that you trust',
+    },
+    tip: {
+      type: 'string',
+      value: '<oid>',
+      help: 'a records commit that must be part of the history: shows a branch that was set back',
+    },
     records: { type: 'string', value: '<branch>', help: 'the records branch (default: cratewright/records)' },
     json: commonOptions.json,
   },
@@ -38,14 +51,23 @@ export const verifyCommand: Command = {
     const found = await stat(folder).catch(() => undefined)
     if (!found?.isDirectory()) throw new CratewrightError('UsageInvalid', `${folder} is not a folder`)
     const signal = onShutdown(silentLog)
-    const isBag = await readFile(join(folder, 'bagit.txt')).then(() => true, () => false)
+    const isBag = await readFile(join(folder, 'bagit.txt')).then(
+      () => true,
+      () => false,
+    )
     const isClone = !isBag && (await runGit(folder, ['rev-parse', '--git-dir'], { signal })).code === 0
     if (!isBag && !isClone) throw new CratewrightError('UsageInvalid', `${folder} is neither a bag nor a clone`)
     const roots = args.strings('root').map(root => (root.startsWith('SHA256:') ? root : `SHA256:${root}`))
     const tip = args.string('tip')
     const verdict = isBag
       ? await verifyBag(folder, roots, signal)
-      : await verifyClone(folder, { trust: args.string('trust') ?? join(folder, 'trust'), branch: args.string('records') ?? 'cratewright/records', roots, signal, ...(tip ? { tip } : {}) })
+      : await verifyClone(folder, {
+          trust: args.string('trust') ?? join(folder, 'trust'),
+          branch: args.string('records') ?? 'cratewright/records',
+          roots,
+          signal,
+          ...(tip ? { tip } : {}),
+        })
     return show(verdict, roots, args.flag('json'), io)
   },
 }
@@ -58,7 +80,8 @@ function show({ findings, roots: found, summary }: Verdict, roots: readonly stri
   if (json) io.out(JSON.stringify({ verdict, rootPinned: pinned, roots: found, summary, findings }, null, 2))
   else {
     for (const line of summary) io.out(line)
-    for (const { level, where, message } of findings) io.out(`${level === 'bad' ? 'BAD' : level === 'unchecked' ? 'not checked' : 'note'}: ${where}: ${message}`)
+    for (const { level, where, message } of findings)
+      io.out(`${level === 'bad' ? 'BAD' : level === 'unchecked' ? 'not checked' : 'note'}: ${where}: ${message}`)
     for (const root of found) io.out(`The evidence rests on the key ${root}.`)
     io.out(wordsFor(verdict, wrong.length, open.length))
   }

@@ -1,6 +1,7 @@
 /** Puts the rooms together, as the bootstrap file says. The only place that knows all of them. */
 
 import { mkdir } from 'node:fs/promises'
+import type { RepositorySpec } from '../../schemas/generated/types.ts'
 import { openPostgres } from '../data/postgres.ts'
 import { Controller, type ControllerOptions } from '../engine/controller.ts'
 import type { Kind, Resource } from '../engine/kind.ts'
@@ -21,12 +22,23 @@ import type { Log } from '../runtime/log.ts'
 import type { Redactor } from '../runtime/secrets.ts'
 import { formatPublicKey, parsePublicKey, type SshPrivateKey } from '../runtime/ssh-key.ts'
 import { signSsh } from '../runtime/sshsig.ts'
-import type { RepositorySpec } from '../../schemas/generated/types.ts'
 import type { Bootstrap } from './bootstrap.ts'
-import { credentialOf, documentsIn, instanceOf, openStore, Repositories, readKey, recordsBranch, secretsOf, type SecretsByProvider, signedBy, targetOf, tipMemory } from './rooms.ts'
+import {
+  credentialOf,
+  documentsIn,
+  instanceOf,
+  openStore,
+  Repositories,
+  readKey,
+  recordsBranch,
+  type SecretsByProvider,
+  secretsOf,
+  signedBy,
+  targetOf,
+  tipMemory,
+} from './rooms.ts'
 
-export interface WireOptions
-  extends Pick<ControllerOptions, 'maxRetries' | 'stopAfter' | 'onProgress' | 'onResult'> {
+export interface WireOptions extends Pick<ControllerOptions, 'maxRetries' | 'stopAfter' | 'onProgress' | 'onResult'> {
   readonly log: Log
   readonly redactor: Redactor
   readonly signal: AbortSignal
@@ -56,38 +68,69 @@ export async function wire(bootstrap: Bootstrap, options: WireOptions): Promise<
   const repositories = new Repositories(bootstrap)
   const store = new MemoryStore(keepsMissing)
 
-  const platformRepository = repositories.open(bootstrap.platform.url, credentialOf(bootstrap.platform.credential, secrets))
+  const platformRepository = repositories.open(
+    bootstrap.platform.url,
+    credentialOf(bootstrap.platform.credential, secrets),
+  )
   const platform = new GitSource({
-    name: 'platform', repository: platformRepository, ref: bootstrap.platform.ref ?? 'refs/heads/main', store, log,
+    name: 'platform',
+    repository: platformRepository,
+    ref: bootstrap.platform.ref ?? 'refs/heads/main',
+    store,
+    log,
     reader: new ManifestReader(platformRepository, 'platform'),
-    accept: signedBy(platformRepository, bootstrap.platform.signers.map(line => parsePublicKey(line))),
+    accept: signedBy(
+      platformRepository,
+      bootstrap.platform.signers.map(line => parsePublicKey(line)),
+    ),
     interval: (bootstrap.pollSeconds ?? 30) * 1000,
   })
 
-  const projects = new Projects({ bootstrap, repositories, secrets, store, log, key, pushInterval: options.pushInterval })
+  const projects = new Projects({
+    bootstrap,
+    repositories,
+    secrets,
+    store,
+    log,
+    key,
+    pushInterval: options.pushInterval,
+  })
   const kinds: Kind[] = allKinds({
     repositoryProblem: name => projects.problem(name),
     checkConnection: async connection => void (await targetOf(connection, '', secrets, bootstrap)),
     checkStore: async resource => void (await openStore(resource)),
     repositoryOf: name => projects.get(name).repository,
-    documentsAt: (resource, commit, folder, at) => documentsIn(projects.get(resource.namespace).repository, folder, commit, at),
+    documentsAt: (resource, commit, folder, at) =>
+      documentsIn(projects.get(resource.namespace).repository, folder, commit, at),
     tre: bootstrap.controller.tre ?? { name: 'Trusted research environment' },
     openSource: openPostgres,
     targetOf: (connection, database) => targetOf(connection, database, secrets, bootstrap),
     storeOf: openStore,
     signer: { publicKey: formatPublicKey(key.public), sign: (data, namespace) => signSsh(key, namespace, data) },
   })
-  const kindOf = (resource: Resource) => kinds.find(({ type }) => type.kind === resource.type.kind && type.group === resource.type.group)
+  const kindOf = (resource: Resource) =>
+    kinds.find(({ type }) => type.kind === resource.type.kind && type.group === resource.type.group)
   const recorder = new GitRecorder({
     spaceOf: name => projects.find(name)?.space,
     platformSpace: () => (bootstrap.records ? projects.find(bootstrap.records)?.space : undefined),
     kindOf,
-    documentsAt: (resource, commit, folder, at) => documentsIn(projects.get(resource.namespace).repository, folder, commit, at),
+    documentsAt: (resource, commit, folder, at) =>
+      documentsIn(projects.get(resource.namespace).repository, folder, commit, at),
     actor: { type: 'controller', name: bootstrap.controller.name ?? 'cratewright', key: key.public.fingerprint },
-    instance, clock, log,
+    instance,
+    clock,
+    log,
   })
   const controller = new Controller({
-    store, kinds, recorder, platform, clock, log, instance, signal, repositoryType,
+    store,
+    kinds,
+    recorder,
+    platform,
+    clock,
+    log,
+    instance,
+    signal,
+    repositoryType,
     sourceOf: resource => projects.sourceOf(resource as Resource<RepositorySpec>),
     resync: options.resync,
     ...(options.maxRetries === undefined ? {} : { maxRetries: options.maxRetries }),
@@ -96,7 +139,10 @@ export async function wire(bootstrap: Bootstrap, options: WireOptions): Promise<
     ...(options.onResult ? { onResult: options.onResult } : {}),
   })
   return {
-    controller, store, recorder, platform,
+    controller,
+    store,
+    recorder,
+    platform,
     close: async () => {
       await controller.drained()
       await recorder.flush()
@@ -138,14 +184,17 @@ class Projects {
 
   get(name: string): Project {
     const project = this.#open.get(name)
-    if (!project) throw this.#problems.get(name) ?? new CratewrightError('GitRefMissing', `Repository ${name} is not declared`)
+    if (!project)
+      throw this.#problems.get(name) ?? new CratewrightError('GitRefMissing', `Repository ${name} is not declared`)
     return project
   }
 
   problem(name: string): CratewrightError | undefined {
     const problem = this.#problems.get(name) ?? this.#open.get(name)?.source.problem
     if (problem) return problem
-    return this.#open.get(name)?.source.commit === undefined ? new CratewrightError('GitRefMissing', 'it was not looked at yet') : undefined
+    return this.#open.get(name)?.source.commit === undefined
+      ? new CratewrightError('GitRefMissing', 'it was not looked at yet')
+      : undefined
   }
 
   sourceOf(resource: Resource<RepositorySpec>): GitSource | undefined {
@@ -174,19 +223,40 @@ class Projects {
     const credential = credentialOf(spec.credential, secrets)
     const repository = repositories.open(spec.url, credential)
     const watched = spec.ref ?? 'refs/heads/main'
-    const branch = recordsBranch(spec, repository, url => repositories.open(url, credential), key.public, tipMemory(bootstrap.folder, name))
+    const branch = recordsBranch(
+      spec,
+      repository,
+      url => repositories.open(url, credential),
+      key.public,
+      tipMemory(bootstrap.folder, name),
+    )
     if (branch.repository === repository && branch.ref === watched) {
-      throw new CratewrightError('ConfigInvalid', 'the records branch is the watched branch', { todo: 'Give records.branch another name.' })
+      throw new CratewrightError('ConfigInvalid', 'the records branch is the watched branch', {
+        todo: 'Give records.branch another name.',
+      })
     }
     const committer = new Committer({
-      repository: branch.repository, ref: branch.ref, identity: recordsIdentity, root: recordsRoot, minInterval: this.#room.pushInterval,
+      repository: branch.repository,
+      ref: branch.ref,
+      identity: recordsIdentity,
+      root: recordsRoot,
+      minInterval: this.#room.pushInterval,
       sign: payload => signSsh(key, 'git', payload),
       acceptTip: (tip, signal) => branch.check(tip, signal),
-      message: changes => (changes.length === 1 ? `${changes[0]?.message}\n` : `Record ${changes.length} changes\n\n${changes.map(change => `- ${change.message}`).join('\n')}\n`),
+      message: changes =>
+        changes.length === 1
+          ? `${changes[0]?.message}\n`
+          : `Record ${changes.length} changes\n\n${changes.map(change => `- ${change.message}`).join('\n')}\n`,
     })
     const source = new GitSource({
-      name, repository, ref: watched, store, log,
-      reader: spec.requests ? new RequestReader(repository, name, spec.requests) : { read: async () => ({ resources: [], problems: [] }) },
+      name,
+      repository,
+      ref: watched,
+      store,
+      log,
+      reader: spec.requests
+        ? new RequestReader(repository, name, spec.requests)
+        : { read: async () => ({ resources: [], problems: [] }) },
       interval: (spec.pollSeconds ?? bootstrap.pollSeconds ?? 30) * 1000,
     })
     return { spec: fingerprint, repository, source, space: { branch, committer } }

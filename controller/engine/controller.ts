@@ -79,7 +79,10 @@ export class Controller {
   /** Resolves when nothing is ready, running or (without `retries: false`) waiting for its next try. */
   async settled(options: { retries: boolean }): Promise<void> {
     const isSettled = () =>
-      this.#queue.ready === 0 && this.#busy === 0 && this.#tasks.running === 0 && (!options.retries || this.#queue.delayed === 0)
+      this.#queue.ready === 0 &&
+      this.#busy === 0 &&
+      this.#tasks.running === 0 &&
+      (!options.retries || this.#queue.delayed === 0)
     // Timers of the queue do not keep the process alive; somebody who waits here does.
     const keepAlive = setInterval(() => this.#tellIdle(), 1000)
     try {
@@ -114,11 +117,18 @@ export class Controller {
 
   async #work(key: Key, asked: boolean): Promise<void> {
     if (this.#stopped.has(key)) return
-    const { store, kinds, recorder, clock, log, instance, signal, stopAfter, maxRetries, resync, onResult } = this.#options
+    const { store, kinds, recorder, clock, log, instance, signal, stopAfter, maxRetries, resync, onResult } =
+      this.#options
     const result = await reconcile(
       key,
       {
-        store, recorder, clock, log, instance, signal, tasks: this.#tasks,
+        store,
+        recorder,
+        clock,
+        log,
+        instance,
+        signal,
+        tasks: this.#tasks,
         kindOf: resource => kinds.find(kind => sameType(kind.type, resource.type)),
         confirm: resource => this.#confirm(resource),
         ...(stopAfter ? { stopAfter } : {}),
@@ -154,14 +164,17 @@ export class Controller {
     const { store, kinds, repositoryType } = this.#options
     const resource = store.get(key)
     const [group, kind, namespace, name] = key.split('/')
-    if (kind === repositoryType.kind && group === repositoryType.group && what === 'spec') this.#repositoryChanged(name ?? '', resource)
+    if (kind === repositoryType.kind && group === repositoryType.group && what === 'spec')
+      this.#repositoryChanged(name ?? '', resource)
     if (what === 'spec' && resource) this.#queue.add(key, 'change')
     for (const other of store.keys()) {
       const dependant = store.get(other)
-      const references = dependant && kinds.find(candidate => sameType(candidate.type, dependant.type))?.references(dependant)
+      const references =
+        dependant && kinds.find(candidate => sameType(candidate.type, dependant.type))?.references(dependant)
       const wakes = references?.some(
         reference =>
-          reference.type.kind === kind && reference.type.group === group &&
+          reference.type.kind === kind &&
+          reference.type.group === group &&
           (reference.named ? reference.name === name && (reference.namespace ?? '') === namespace : what === 'spec'),
       )
       if (wakes) this.#queue.add(other, 'change')
@@ -170,7 +183,8 @@ export class Controller {
 
   #repositoryChanged(name: string, resource: Resource | undefined): void {
     const { sourceOf, signal } = this.#options
-    const source = resource && resource.problems.every(problem => problem.severity !== 'error') ? sourceOf(resource) : undefined
+    const source =
+      resource && resource.problems.every(problem => problem.severity !== 'error') ? sourceOf(resource) : undefined
     const before = this.#sources.get(name)
     if (before === source) return
     before?.stop()
@@ -189,7 +203,9 @@ export class Controller {
     await Promise.all(
       [...this.#sources].map(async ([name, source]) => {
         await look(source)
-        const repository = this.#options.store.keys().find(key => key.endsWith(`/${this.#options.repositoryType.kind}//${name}`))
+        const repository = this.#options.store
+          .keys()
+          .find(key => key.endsWith(`/${this.#options.repositoryType.kind}//${name}`))
         if (repository) this.#queue.add(repository, 'change')
       }),
     )
@@ -201,7 +217,6 @@ export class Controller {
     for (const listener of listeners) listener()
   }
 }
-
 
 function sameType(a: ResourceType, b: ResourceType): boolean {
   return a.group === b.group && a.kind === b.kind

@@ -1,10 +1,10 @@
 /** The contracts of the engine: what a kind, its steps, the recorder and the reader are. The rest of the engine only calls these. */
 
+import type { LogEntry } from '../../schemas/generated/types.ts'
 import type { Oid } from '../git/repository.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { CratewrightError, Problem, Where } from '../runtime/errors.ts'
 import type { Log } from '../runtime/log.ts'
-import type { LogEntry } from '../../schemas/generated/types.ts'
 
 export type { LogEntry }
 
@@ -79,11 +79,11 @@ export interface Wait {
   readonly on?: readonly string[]
 }
 
-/** `steps` in order; `waits` say why nothing more is done now; `then` lists in words what would come after. */
+/** `steps` in order; `waits` say why nothing more is done now; `later` lists in words what would come after. */
 export interface Plan<Step extends PlanStep = PlanStep> {
   readonly steps: readonly Step[]
   readonly waits: readonly Wait[]
-  readonly then: readonly string[]
+  readonly later: readonly string[]
 }
 
 export interface Progress {

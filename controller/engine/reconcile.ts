@@ -67,17 +67,30 @@ export async function reconcile(key: Key, room: ReconcileRoom, asked: boolean): 
 }
 
 /** One observe, plan, apply. Undefined: go round again. */
-async function runRound(resource: Resource, kind: Kind, room: ReconcileRoom, asked: boolean): Promise<ReconcileResult | undefined> {
+async function runRound(
+  resource: Resource,
+  kind: Kind,
+  room: ReconcileRoom,
+  asked: boolean,
+): Promise<ReconcileResult | undefined> {
   const { store, recorder, signal, tasks, clock, instance, log } = room
   const snapshot = store.snapshot()
   const history = (await recorder.history(resource, signal)) ?? noHistory
   const context: Context = {
-    key: resource.key, snapshot, history, connect: true, asked, instance,
-    tasks: tasks.for(resource.key), clock, signal, log: log.child({ key: resource.key }),
+    key: resource.key,
+    snapshot,
+    history,
+    connect: true,
+    asked,
+    instance,
+    tasks: tasks.for(resource.key),
+    clock,
+    signal,
+    log: log.child({ key: resource.key }),
   }
   const observed = await kind.observe(resource, context)
   const blocked = blockedBy(kind.references(resource), snapshot, store)
-  const plan: Plan = blocked.length > 0 ? { steps: [], waits: blocked, then: [] } : kind.plan(resource, observed)
+  const plan: Plan = blocked.length > 0 ? { steps: [], waits: blocked, later: [] } : kind.plan(resource, observed)
   setStatus(resource, room, kind.report(resource, observed, plan), plan)
 
   let written = history
@@ -113,7 +126,12 @@ async function finish(resource: Resource, kind: Kind, room: ReconcileRoom, conte
 
 /** The history with an open *started* for this step; one that is open for something else is closed first. */
 async function begin(
-  step: PlanStep, kind: Kind, resource: Resource, room: ReconcileRoom, history: History, snapshot: Snapshot,
+  step: PlanStep,
+  kind: Kind,
+  resource: Resource,
+  room: ReconcileRoom,
+  history: History,
+  snapshot: Snapshot,
 ): Promise<History | ReconcileResult | { state: 'again' }> {
   const commits = commitsOf(snapshot, resource)
   const intent = kind.intent?.(step) ?? {}
@@ -127,7 +145,12 @@ async function begin(
       message: `step ${open.action} was started by another controller (${open.instance}) on ${open.time}`,
       todo: 'Stop the other controller, or wait until it has ended its step.',
     }
-    setStatus(resource, room, { ready: false, progressing: false, stalled: true, reason: wait.reason, message: wait.message, detail: {} }, { steps: [], waits: [wait], then: [] })
+    setStatus(
+      resource,
+      room,
+      { ready: false, progressing: false, stalled: true, reason: wait.reason, message: wait.message, detail: {} },
+      { steps: [], waits: [wait], later: [] },
+    )
     return { state: 'settled' }
   }
   const same = open.action === step.action && canonicalJson(sameness(open)) === canonicalJson(sameness(intent))
@@ -147,10 +170,16 @@ function sameness({ digests, generation, release }: Pick<EntryDraft, 'digests' |
 }
 
 async function perform(
-  step: PlanStep, kind: Kind, resource: Resource, room: ReconcileRoom, context: Context,
+  step: PlanStep,
+  kind: Kind,
+  resource: Resource,
+  room: ReconcileRoom,
+  context: Context,
 ): Promise<ReconcileResult | { history: History; done: boolean }> {
   const { recorder, signal } = room
-  const outcome = await kind.apply(step, context).catch(error => ({ state: 'failed' as const, error: asCratewrightError(error) }))
+  const outcome = await kind
+    .apply(step, context)
+    .catch(error => ({ state: 'failed' as const, error: asCratewrightError(error) }))
   if (signal.aborted) return { state: 'stopped' }
   const open = context.history.open
   const commits = commitsOf(context.snapshot, resource)
@@ -164,22 +193,48 @@ async function perform(
     if (step.record === 'pair' && open && !known) {
       await recorder.append(
         resource,
-        [{ action: 'error', event: 'noted', started: open.number, commits, error: { code, message }, ...sameness(open) }],
+        [
+          {
+            action: 'error',
+            event: 'noted',
+            started: open.number,
+            commits,
+            error: { code, message },
+            ...sameness(open),
+          },
+        ],
         signal,
       )
     }
     return failed(resource, room, outcome.error)
   }
   const { state: _, ...detail } = outcome
-  const error = outcome.state === 'failed' ? { error: { code: outcome.error.code, message: outcome.error.message } } : {}
+  const error =
+    outcome.state === 'failed' ? { error: { code: outcome.error.code, message: outcome.error.message } } : {}
   const result = outcome.state
   if (step.record === 'none') {
     return outcome.state === 'failed' ? failed(resource, room, outcome.error) : { history: context.history, done: true }
   }
   const draft: EntryDraft =
     step.record === 'noted'
-      ? { ...detail, ...error, action: step.action, event: 'noted', commits, ...(result === 'failed' ? { result } : {}) }
-      : { ...(open ? sameness(open) : {}), ...detail, ...error, action: step.action, event: 'outcome', commits, result, ...(open ? { started: open.number } : {}) }
+      ? {
+          ...detail,
+          ...error,
+          action: step.action,
+          event: 'noted',
+          commits,
+          ...(result === 'failed' ? { result } : {}),
+        }
+      : {
+          ...(open ? sameness(open) : {}),
+          ...detail,
+          ...error,
+          action: step.action,
+          event: 'outcome',
+          commits,
+          result,
+          ...(open ? { started: open.number } : {}),
+        }
   return { history: await recorder.append(resource, [draft], signal), done: result === 'done' }
 }
 
@@ -198,18 +253,37 @@ function blockedBy(references: ReturnType<Kind['references']>, snapshot: Snapsho
     if (!target) return [{ reason: 'DependencyNotFound', message: `${name} is not declared`, on: [name] }]
     const report = store.status(target.key)?.report
     if (report?.ready) return []
-    return [{ reason: 'DependencyNotReady', message: `${name} is not ready: ${report?.message ?? 'not looked at yet'}`, on: [name] }]
+    return [
+      {
+        reason: 'DependencyNotReady',
+        message: `${name} is not ready: ${report?.message ?? 'not looked at yet'}`,
+        on: [name],
+      },
+    ]
   })
 }
 
 function failed(resource: Resource, room: ReconcileRoom, error: CratewrightError): ReconcileResult {
   const level = error.code === 'Internal' ? 'error' : 'warn'
-  room.log[level]('a run failed', { key: resource.key, code: error.code, error: error.message, cause: error.code === 'Internal' ? String((error.cause as Error)?.stack ?? error.cause) : undefined })
+  room.log[level]('a run failed', {
+    key: resource.key,
+    code: error.code,
+    error: error.message,
+    cause: error.code === 'Internal' ? String((error.cause as Error)?.stack ?? error.cause) : undefined,
+  })
   const { message, todo } = problemOf(error)
   setStatus(
-    resource, room,
-    { ready: false, progressing: error.retryable, stalled: !error.retryable, reason: error.code, message, detail: room.store.status(resource.key)?.report.detail ?? {} },
-    { steps: [], waits: [{ reason: error.code, message, todo }], then: [] },
+    resource,
+    room,
+    {
+      ready: false,
+      progressing: error.retryable,
+      stalled: !error.retryable,
+      reason: error.code,
+      message,
+      detail: room.store.status(resource.key)?.report.detail ?? {},
+    },
+    { steps: [], waits: [{ reason: error.code, message, todo }], later: [] },
   )
   room.recorder.status(resource, publicStatus(resource, room.store.status(resource.key)))
   return error.retryable ? { state: 'retry', error } : { state: 'settled' }
@@ -232,7 +306,7 @@ function setStatus(resource: Resource, room: ReconcileRoom, report: StatusReport
     report,
     next: plan.steps.map(step => step.summary),
     waits: plan.waits,
-    then: plan.then,
+    later: plan.later,
   })
 }
 

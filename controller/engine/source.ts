@@ -98,7 +98,13 @@ export class GitSource {
       this.#tip = tip
       this.#commit = commit
       this.#problem = undefined
-      if (read) log.info('read a new commit', { source: name, commit, resources: read.resources.length, problems: read.problems.length })
+      if (read)
+        log.info('read a new commit', {
+          source: name,
+          commit,
+          resources: read.resources.length,
+          problems: read.problems.length,
+        })
       return read !== undefined
     } catch (error) {
       if (signal.aborted) return false

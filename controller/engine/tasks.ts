@@ -23,7 +23,11 @@ export class TaskRunner {
   readonly #onEnd: (key: Key) => void
   readonly #onProgress: (key: Key, progress: Progress) => void
 
-  constructor(signal: AbortSignal, onEnd: (key: Key) => void, onProgress: (key: Key, progress: Progress) => void = () => {}) {
+  constructor(
+    signal: AbortSignal,
+    onEnd: (key: Key) => void,
+    onProgress: (key: Key, progress: Progress) => void = () => {},
+  ) {
     this.#signal = signal
     this.#onEnd = onEnd
     this.#onProgress = onProgress
@@ -72,7 +76,12 @@ export class TaskRunner {
     }
     if (present) return { state: 'running', progress: present.progress }
 
-    const task: Running = { key, abort: new AbortController(), progress: { message: `waiting for ${target.name}` }, settled: false }
+    const task: Running = {
+      key,
+      abort: new AbortController(),
+      progress: { message: `waiting for ${target.name}` },
+      settled: false,
+    }
     this.#tasks.set(id, task)
     const report = (progress: Progress) => {
       task.progress = progress
@@ -94,9 +103,9 @@ export class TaskRunner {
   }
 
   #target({ name, limit }: { name: string; limit: number }): PQueue {
-    let queue = this.#targets.get(name)
-    if (!queue) this.#targets.set(name, (queue = new PQueue({ concurrency: limit })))
+    const queue = this.#targets.get(name) ?? new PQueue({ concurrency: limit })
     queue.concurrency = limit
+    this.#targets.set(name, queue)
     return queue
   }
 }

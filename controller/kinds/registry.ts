@@ -2,8 +2,8 @@
 
 import type { Kind, ResourceType } from '../engine/kind.ts'
 import { type PlatformRoom, platformKinds } from './platform/kinds.ts'
-import { type RequestKindRoom, requestKind } from './requests/request.ts'
 import { requestType } from './requests/reader.ts'
+import { type RequestKindRoom, requestKind } from './requests/request.ts'
 
 export function allKinds(room: PlatformRoom & RequestKindRoom): Kind[] {
   return [...platformKinds(room), requestKind(room) as Kind]

@@ -1,7 +1,7 @@
 /** Who may approve what, and when it is decided. Every group that matches must reach its quorum; one reject rejects. */
 
-import { matchesAny } from '../runtime/glob.ts'
 import type { ApproverGroupSpec } from '../../schemas/generated/types.ts'
+import { matchesAny } from '../runtime/glob.ts'
 
 export interface Group {
   readonly name: string
@@ -27,7 +27,10 @@ export interface GroupView {
 
 export function groupsFor(groups: readonly Group[], { phase, project, source }: Matter): Group[] {
   return groups
-    .filter(({ spec }) => spec.phases.includes(phase) && matchesAny(spec.projects, project) && matchesAny(spec.sources, source))
+    .filter(
+      ({ spec }) =>
+        spec.phases.includes(phase) && matchesAny(spec.projects, project) && matchesAny(spec.sources, source),
+    )
     .sort((a, b) => (a.name < b.name ? -1 : 1))
 }
 
@@ -40,12 +43,19 @@ export function viewOf(group: Group, now: Date, barred: Barred, persons: Readonl
 }
 
 /** Why this person's approval does not count, or undefined. */
-export function whyNot(person: string, groups: readonly Group[], views: readonly GroupView[], barred: Barred): string | undefined {
+export function whyNot(
+  person: string,
+  groups: readonly Group[],
+  views: readonly GroupView[],
+  barred: Barred,
+): string | undefined {
   const why = barred.get(person)
   if (why) return `${person} ${why}, and nobody approves their own request`
   if (views.some(view => view.eligible.includes(person))) return undefined
   const listed = groups.some(({ spec }) => spec.members.some(member => member.person === person))
-  return listed ? `${person} is not a member of an approving group at this time` : `${person} is in no group that may approve this`
+  return listed
+    ? `${person} is not a member of an approving group at this time`
+    : `${person} is in no group that may approve this`
 }
 
 export interface Vote {
@@ -55,12 +65,19 @@ export interface Vote {
 
 export interface Tally {
   readonly decision: 'approve' | 'reject' | undefined
-  readonly groups: readonly { readonly name: string; readonly quorum: number; readonly approved: readonly string[]; readonly missing: number }[]
+  readonly groups: readonly {
+    readonly name: string
+    readonly quorum: number
+    readonly approved: readonly string[]
+    readonly missing: number
+  }[]
 }
 
 /** Counts persons, not statements. Without any group nothing can be approved: an absent rule is no permission. */
 export function tally(views: readonly GroupView[], votes: readonly Vote[]): Tally {
-  const rejected = votes.some(vote => vote.decision === 'reject' && views.some(view => view.eligible.includes(vote.person)))
+  const rejected = votes.some(
+    vote => vote.decision === 'reject' && views.some(view => view.eligible.includes(vote.person)),
+  )
   const approvers = new Set(votes.filter(vote => vote.decision === 'approve').map(vote => vote.person))
   const groups = views.map(({ name, quorum, eligible }) => {
     const approved = eligible.filter(person => approvers.has(person))

@@ -59,20 +59,33 @@ export class RecordsBranch {
     if (known !== undefined && known !== tip && !(await this.#descends(known, tip, signal))) {
       const { accept } = this.#trust
       if (accept === undefined || (accept !== tip && !(await this.#descends(accept, tip, signal)))) {
-        throw new CratewrightError('RecordsRewritten', `${this.ref} is at ${tip}, which does not descend from ${known}, the commit last known`)
+        throw new CratewrightError(
+          'RecordsRewritten',
+          `${this.ref} is at ${tip}, which does not descend from ${known}, the commit last known`,
+        )
       }
     }
     const since = this.#good !== undefined && (await this.#descends(this.#good, tip, signal)) ? this.#good : undefined
     const commits = await this.repository.history({ tip, ...(since ? { since } : {}) }, signal)
-    const signatures = await this.repository.signatures(commits.map(({ oid }) => oid), signal)
+    const signatures = await this.repository.signatures(
+      commits.map(({ oid }) => oid),
+      signal,
+    )
     for (const [index, commit] of commits.entries()) {
       const reason = this.#defect(signatures[index])
       if (reason) throw new CratewrightError('RecordForged', `commit ${commit.oid} on ${this.ref} ${reason}`)
-      if (commit.parents.length > 1) throw new CratewrightError('RecordForged', `commit ${commit.oid} on ${this.ref} is a merge; the controller makes none`)
+      if (commit.parents.length > 1)
+        throw new CratewrightError(
+          'RecordForged',
+          `commit ${commit.oid} on ${this.ref} is a merge; the controller makes none`,
+        )
     }
     const root = commits.at(-1)
     if (since === undefined && this.#trust.root !== undefined && root?.oid !== this.#trust.root) {
-      throw new CratewrightError('RecordsRewritten', `${this.ref} begins at ${root?.oid}, and records.root declares ${this.#trust.root}`)
+      throw new CratewrightError(
+        'RecordsRewritten',
+        `${this.ref} begins at ${root?.oid}, and records.root declares ${this.#trust.root}`,
+      )
     }
     await this.#remember(tip)
   }

@@ -77,7 +77,11 @@ export function readLog(files: ReadonlyMap<string, Uint8Array>): { history: Hist
       continue
     }
     if (Number(number) !== expected && problems.length === 0) {
-      problems.push(Number(number) > expected ? `entry ${expected} is missing before ${name}` : `${name}: there is another entry ${number}`)
+      problems.push(
+        Number(number) > expected
+          ? `entry ${expected} is missing before ${name}`
+          : `${name}: there is another entry ${number}`,
+      )
     }
     const { entry, reason } = decodeEntry(name, content)
     if (!entry) {
@@ -106,11 +110,14 @@ function decodeEntry(name: string, content: Uint8Array): { entry?: LogEntry; rea
 function linkDefect(history: History, entry: LogEntry): string | undefined {
   if (entry.previous !== history.head) {
     const before = history.entries.at(-1)
-    return before ? `names another entry than ${entryFile(before)} as the one before it` : 'names an entry before the first'
+    return before
+      ? `names another entry than ${entryFile(before)} as the one before it`
+      : 'names an entry before the first'
   }
   const last = history.entries.at(-1)
   if (last && entry.time < last.time) return 'is older than the entry before it'
-  if (entry.event === 'outcome' && entry.started !== history.open?.number) return 'is the outcome of a step that was not open'
+  if (entry.event === 'outcome' && entry.started !== history.open?.number)
+    return 'is the outcome of a step that was not open'
   if (entry.event === 'started' && history.open) return `starts a step while ${entryFile(history.open)} is open`
   return undefined
 }

@@ -1,7 +1,7 @@
 /** Writes the log and what follows from it. The engine's Recorder, on records branches in Git. */
 
 import type { Condition } from '../engine/conditions.ts'
-import type { Documents, EntryDraft, History, Kind, RecordFile, Recorder, Resource } from '../engine/kind.ts'
+import type { Documents, EntryDraft, History, Kind, Recorder, RecordFile, Resource } from '../engine/kind.ts'
 import type { Committer } from '../git/committer.ts'
 import type { FileChange, Oid, Precondition } from '../git/repository.ts'
 import { canonicalJson, sha256Hex } from '../runtime/canonical.ts'
@@ -23,7 +23,12 @@ export interface RecorderOptions {
   readonly platformSpace: () => RecordsSpace | undefined
   readonly kindOf: (resource: Resource) => Kind | undefined
   /** The files of a resource at a commit, for projections. */
-  readonly documentsAt: (resource: Resource, commit: Oid, folder: string, signal: AbortSignal) => Promise<ReadonlyMap<string, Uint8Array>>
+  readonly documentsAt: (
+    resource: Resource,
+    commit: Oid,
+    folder: string,
+    signal: AbortSignal,
+  ) => Promise<ReadonlyMap<string, Uint8Array>>
   readonly actor: { readonly type: 'controller'; readonly name: string; readonly key: string }
   readonly instance: string
   readonly clock: Clock
@@ -77,16 +82,21 @@ export class GitRecorder implements Recorder {
     const derived = differences(projected, held.files)
     const head = held.files.get(headFile)
     const preconditions: Precondition[] = [
-      head === undefined ? { path: `${folder}/${headFile}`, absent: true } : { path: `${folder}/${headFile}`, sha256: head },
+      head === undefined
+        ? { path: `${folder}/${headFile}`, absent: true }
+        : { path: `${folder}/${headFile}`, sha256: head },
     ]
     const message = drafts.map(({ action, event }) => `${action} ${event}`).join(', ')
     try {
-      await this.#space(resource).committer.submit({
-        files: [...files, ...derived.map(file => ({ ...file, path: `${folder}/${file.path}` }))],
-        preconditions,
-        message: `Record ${message} of ${resource.name}`,
-        time: new Date(history.entries.at(-1)?.time ?? 0),
-      }, { urgent: true })
+      await this.#space(resource).committer.submit(
+        {
+          files: [...files, ...derived.map(file => ({ ...file, path: `${folder}/${file.path}` }))],
+          preconditions,
+          message: `Record ${message} of ${resource.name}`,
+          time: new Date(history.entries.at(-1)?.time ?? 0),
+        },
+        { urgent: true },
+      )
     } catch (error) {
       // What the branch has now is not known any more: read it again before anything is decided.
       this.#forget(resource)
@@ -136,7 +146,8 @@ export class GitRecorder implements Recorder {
     const signal = AbortSignal.timeout(60_000)
     const tip = committer.tip() ?? (await branch.tip(signal))
     const [oid] = tip === undefined ? [] : await branch.repository.ids([{ commit: tip, path }], signal)
-    const present = oid === undefined ? undefined : (await branch.repository.read([oid], maxEntryBytes, signal)).get(oid)
+    const present =
+      oid === undefined ? undefined : (await branch.repository.read([oid], maxEntryBytes, signal)).get(oid)
     const before = present ? (JSON.parse(Buffer.from(present).toString('utf8')) as PublicStatus) : undefined
     // A restart sees the same again: what has not changed keeps the time at which it became so.
     const conditions = content.conditions.map(condition => {
@@ -191,7 +202,9 @@ export class GitRecorder implements Recorder {
     const [head] = await branch.repository.ids([{ commit: tip, path: `${folderOf(resource)}/${headFile}` }], signal)
     if (head === undefined) return false
     const content = (await branch.repository.read([head], 4096, signal)).get(head)
-    const entries = content ? (JSON.parse(Buffer.from(content).toString('utf8')) as { entries?: number }).entries : undefined
+    const entries = content
+      ? (JSON.parse(Buffer.from(content).toString('utf8')) as { entries?: number }).entries
+      : undefined
     // Our own newer entries may not be in a tip that was looked at before they were pushed.
     return typeof entries === 'number' && entries > held.history.entries.length
   }
@@ -212,10 +225,19 @@ export class GitRecorder implements Recorder {
 }
 
 /** The log of a project, and its derived files by digest. @throws RecordInvalid where the log is not whole */
-export async function readProject(branch: RecordsBranch, tip: Oid | undefined, project: string, signal: AbortSignal): Promise<Held> {
+export async function readProject(
+  branch: RecordsBranch,
+  tip: Oid | undefined,
+  project: string,
+  signal: AbortSignal,
+): Promise<Held> {
   const folder = folderOf({ name: project })
   const listed = tip === undefined ? [] : await branch.list(tip, folder, signal)
-  const blobs = await branch.repository.read(listed.map(({ oid }) => oid), maxEntryBytes, signal)
+  const blobs = await branch.repository.read(
+    listed.map(({ oid }) => oid),
+    maxEntryBytes,
+    signal,
+  )
   const log = new Map<string, Uint8Array>()
   const files = new Map<string, string>()
   for (const { path, oid } of listed) {
@@ -225,7 +247,8 @@ export async function readProject(branch: RecordsBranch, tip: Oid | undefined, p
     else files.set(name, sha256Hex(content))
   }
   const { history, problems } = readLog(log)
-  if (problems.length > 0) throw new CratewrightError('RecordInvalid', `the log of ${project} is not whole: ${problems[0]}`)
+  if (problems.length > 0)
+    throw new CratewrightError('RecordInvalid', `the log of ${project} is not whole: ${problems[0]}`)
   return { history, files }
 }
 
@@ -235,7 +258,10 @@ export function folderOf(resource: { readonly name: string }): string {
 
 /** The derived file that names the last entry. */
 export function headOf(history: History): RecordFile {
-  return { path: headFile, content: Buffer.from(`${canonicalJson({ entries: history.entries.length, sha256: history.head })}\n`) }
+  return {
+    path: headFile,
+    content: Buffer.from(`${canonicalJson({ entries: history.entries.length, sha256: history.head })}\n`),
+  }
 }
 
 function differences(projected: readonly RecordFile[], present: ReadonlyMap<string, string>): FileChange[] {

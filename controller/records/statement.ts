@@ -1,14 +1,14 @@
 /** Statements: what a person signed. A statement counts for exactly one content, phase and moment of exactly one request. */
 
 import { stringify } from 'yaml'
+import type { PersonSpec, Statement } from '../../schemas/generated/types.ts'
 import type { History } from '../engine/kind.ts'
 import { sha256Hex } from '../runtime/canonical.ts'
 import { asCratewrightError } from '../runtime/errors.ts'
-import { type SshPrivateKey, type SshPublicKey, parsePublicKey } from '../runtime/ssh-key.ts'
+import { parsePublicKey, type SshPrivateKey, type SshPublicKey } from '../runtime/ssh-key.ts'
 import { signSsh, verifySsh } from '../runtime/sshsig.ts'
 import { validate } from '../schema/validate.ts'
 import { parseYaml } from '../schema/yaml.ts'
-import type { PersonSpec, Statement } from '../../schemas/generated/types.ts'
 import { encodeEntry } from './log.ts'
 
 export type { Statement }
@@ -38,7 +38,9 @@ export function parseStatement(text: Uint8Array, file: string): { statement?: St
     return { reason: parsed.problems[0]?.message ?? 'is not one YAML document' }
   }
   const { value, problems } = validate<Statement>('Statement', document)
-  return value ? { statement: value } : { reason: problems.find(({ severity }) => severity === 'error')?.message ?? 'is invalid' }
+  return value
+    ? { statement: value }
+    : { reason: problems.find(({ severity }) => severity === 'error')?.message ?? 'is invalid' }
 }
 
 export function signStatement(key: SshPrivateKey, text: Uint8Array): string {
@@ -72,11 +74,22 @@ export interface Subject {
 }
 
 export type Reading =
-  | { readonly state: 'sound'; readonly statement: Statement; readonly person: PersonInfo; readonly fingerprint: string; readonly sha256: string }
+  | {
+      readonly state: 'sound'
+      readonly statement: Statement
+      readonly person: PersonInfo
+      readonly fingerprint: string
+      readonly sha256: string
+    }
   | { readonly state: 'ignored'; readonly reason: string; readonly statement?: Statement }
 
 /** Is it well formed, signed by the person it names, and about this subject? Who may approve is decided elsewhere. */
-export function readStatement(file: StatementFile, subject: Subject, history: History, persons: readonly PersonInfo[]): Reading {
+export function readStatement(
+  file: StatementFile,
+  subject: Subject,
+  history: History,
+  persons: readonly PersonInfo[],
+): Reading {
   const { statement, reason } = parseStatement(file.text, file.path)
   if (!statement) return { state: 'ignored', reason: `it cannot be read: ${reason}` }
   const ignored = (why: string): Reading => ({ state: 'ignored', reason: why, statement })
@@ -98,17 +111,20 @@ export function readStatement(file: StatementFile, subject: Subject, history: Hi
 function subjectMismatch(statement: Statement, subject: Subject, history: History): string | undefined {
   if (statement.repository !== subject.repository) return `it is for repository ${statement.repository}`
   if (statement.project !== subject.project) return `it is for project ${statement.project}`
-  if (statement.phase !== subject.phase) return `it is for phase ${statement.phase}, and the request waits for ${subject.phase}`
+  if (statement.phase !== subject.phase)
+    return `it is for phase ${statement.phase}, and the request waits for ${subject.phase}`
   if ((statement.release ?? 1) !== subject.release) return `it is for release ${statement.release ?? 1}`
   if (statement.generation !== subject.generation) {
     return `it is for generation ${statement.generation} of the request, which is now at ${subject.generation}: what was approved has changed since`
   }
   for (const name of ['request', 'scope', 'outputs'] as const) {
-    if (statement.digests[name] !== subject.digests[name]) return `its ${name} digest is not that of what is to be approved`
+    if (statement.digests[name] !== subject.digests[name])
+      return `its ${name} digest is not that of what is to be approved`
   }
   const { number, sha256 } = statement.log
   const entry = history.entries[number - 1]
   if (!entry || sha256Hex(encodeEntry(entry)) !== sha256) return `it names a log entry ${number} that never was`
-  if (number < subject.since) return `it was prepared at log entry ${number}, before entry ${subject.since} settled what is to be approved`
+  if (number < subject.since)
+    return `it was prepared at log entry ${number}, before entry ${subject.since} settled what is to be approved`
   return undefined
 }

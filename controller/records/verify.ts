@@ -25,9 +25,17 @@ export interface CommitVerdict {
 }
 
 /** Every commit of the branch must be signed by a declared signer, or, where none is declared, by whoever signed the first. */
-export async function verifyCommits(repository: GitRepository, tip: Oid, declared: readonly SshPublicKey[], signal: AbortSignal): Promise<CommitVerdict> {
+export async function verifyCommits(
+  repository: GitRepository,
+  tip: Oid,
+  declared: readonly SshPublicKey[],
+  signal: AbortSignal,
+): Promise<CommitVerdict> {
   const commits = [...(await repository.history({ tip }, signal))].reverse()
-  const signatures = await repository.signatures(commits.map(({ oid }) => oid), signal)
+  const signatures = await repository.signatures(
+    commits.map(({ oid }) => oid),
+    signal,
+  )
   const findings: Finding[] = []
   const [first] = signatures
   const rootSigner = first?.state === 'good' ? first.key : undefined
@@ -38,7 +46,8 @@ export async function verifyCommits(repository: GitRepository, tip: Oid, declare
     if (commit.parents.length > 1) findings.push(bad(where, 'is a merge; the controller makes none'))
     if (!signature || signature.state === 'none') findings.push(bad(where, 'is not signed'))
     else if (signature.state === 'bad') findings.push(bad(where, `has a bad signature: ${signature.reason}`))
-    else if (signature.state === 'unsupported') findings.push(bad(where, `is signed with ${signature.format}, which no signer uses`))
+    else if (signature.state === 'unsupported')
+      findings.push(bad(where, `is signed with ${signature.format}, which no signer uses`))
     else if (!signers.some(({ fingerprint }) => fingerprint === signature.key.fingerprint)) {
       findings.push(bad(where, `is signed by ${signature.key.fingerprint}, which is no declared signer`))
     }
@@ -56,7 +65,11 @@ export interface ProjectFiles {
 const knownFolders = new Set(['log', 'status', 'pulls', 'confirmations', 'resources', 'projects'])
 
 /** The files of every project at a commit of the branch. */
-export async function readProjects(repository: GitRepository, tip: Oid, signal: AbortSignal): Promise<{ projects: ProjectFiles[]; findings: Finding[] }> {
+export async function readProjects(
+  repository: GitRepository,
+  tip: Oid,
+  signal: AbortSignal,
+): Promise<{ projects: ProjectFiles[]; findings: Finding[] }> {
   const entries = await repository.list(tip, '', signal)
   const findings: Finding[] = []
   const projects = new Map<string, Map<string, Uint8Array>>()
@@ -66,19 +79,24 @@ export async function readProjects(repository: GitRepository, tip: Oid, signal: 
     if (mode !== '100644') findings.push(bad(path, `has file mode ${mode}; the controller writes regular files only`))
   }
   const inProjects = entries.filter(({ path, mode }) => path.startsWith('projects/') && mode === '100644')
-  const blobs = await repository.read(inProjects.map(({ oid }) => oid), maxEntryBytes, signal)
+  const blobs = await repository.read(
+    inProjects.map(({ oid }) => oid),
+    maxEntryBytes,
+    signal,
+  )
   for (const { path, oid } of inProjects) {
     const [, project = '', ...rest] = path.split('/')
-    let files = projects.get(project)
-    if (!files) projects.set(project, (files = new Map()))
-    files.set(rest.join('/'), blobs.get(oid) ?? new Uint8Array())
+    const files = projects.get(project) ?? new Map<string, Uint8Array>()
+    projects.set(project, files.set(rest.join('/'), blobs.get(oid) ?? new Uint8Array()))
   }
   return { projects: [...projects].map(([project, files]) => ({ project, files })), findings }
 }
 
 /** The log of a project, with everything that makes it no log. */
 export function verifyLog({ project, files }: ProjectFiles): { history: History; findings: Finding[] } {
-  const log = new Map([...files].filter(([path]) => path.startsWith('log/')).map(([path, content]) => [path.slice(4), content]))
+  const log = new Map(
+    [...files].filter(([path]) => path.startsWith('log/')).map(([path, content]) => [path.slice(4), content]),
+  )
   const { history, problems } = readLog(log)
   return { history, findings: problems.map(problem => bad(`projects/${project}/log`, problem)) }
 }
@@ -94,6 +112,7 @@ export function verifyDerived({ project, files }: ProjectFiles, expected: readon
     if (!made) findings.push(bad(where, 'does not follow from the log'))
     else if (!Buffer.from(made).equals(content)) findings.push(bad(where, 'is not what the log makes: it was changed'))
   }
-  for (const path of wanted.keys()) if (!files.has(path)) findings.push(bad(`projects/${project}/${path}`, 'follows from the log and is missing'))
+  for (const path of wanted.keys())
+    if (!files.has(path)) findings.push(bad(`projects/${project}/${path}`, 'follows from the log and is missing'))
   return findings
 }

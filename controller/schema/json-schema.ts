@@ -1,6 +1,6 @@
 /** Writes a model as JSON Schema 2019-09: closed, without null for what is left out, the same bytes every time. */
 
-import { type ClassModel, type Model, type RuleModel, type SlotModel, type TypeModel, builtInTypes } from './linkml.ts'
+import { builtInTypes, type ClassModel, type Model, type RuleModel, type SlotModel, type TypeModel } from './linkml.ts'
 
 export interface JsonSchema {
   readonly [keyword: string]: unknown

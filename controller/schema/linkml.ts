@@ -204,7 +204,8 @@ function readEnum(definition: Part, name: string): EnumModel {
 
 function readClass(definition: Part, name: string, sources: Sources, ranges: ReadonlySet<string>): ClassModel {
   const uri = definition.node.class_uri
-  if (uri !== undefined && uri !== 'linkml:Any') throw invalid(definition, ['class_uri'], 'only linkml:Any is understood')
+  if (uri !== undefined && uri !== 'linkml:Any')
+    throw invalid(definition, ['class_uri'], 'only linkml:Any is understood')
   const slots = [...slotsOf(definition, sources)].map(([key, parts]) => readSlot(key, parts, ranges))
   const designator = slots.find(({ designatesType }) => designatesType)
   const below = designator ? [...sources.classes].filter(([key]) => ancestors(key, sources).includes(name)) : []
@@ -267,7 +268,12 @@ function readSlot(key: string, parts: readonly Part[], ranges: ReadonlySet<strin
   const defaultRange = (first.file.document.value as Node).default_range
   const chosen = union.length > 0 ? union : [String(slot.node.range ?? defaultRange ?? 'string')]
   for (const range of chosen) if (!ranges.has(range)) throw invalid(slot, ['range'], `there is no range ${range}`)
-  const annotations = part(slot.file, [...slot.path, 'annotations'], slot.node.annotations ?? {}, known.annotations).node
+  const annotations = part(
+    slot.file,
+    [...slot.path, 'annotations'],
+    slot.node.annotations ?? {},
+    known.annotations,
+  ).node
   return {
     name: String(slot.node.alias ?? key),
     description: text(slot, 'description'),

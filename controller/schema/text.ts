@@ -15,13 +15,23 @@ export type Decoded =
   | { readonly text?: never; readonly problem: Problem }
 
 /** Reads UTF-8; one byte order mark at the beginning is taken away. */
-export function decodeText(bytes: Uint8Array, file: string, maxBytes: number, code: 'YamlInvalid' | 'TomlInvalid'): Decoded {
+export function decodeText(
+  bytes: Uint8Array,
+  file: string,
+  maxBytes: number,
+  code: 'YamlInvalid' | 'TomlInvalid',
+): Decoded {
   if (bytes.byteLength > maxBytes) {
     const message = `the file has ${bytes.byteLength} bytes, and may have ${maxBytes}`
     return { problem: problem('DocumentTooLarge', message, { where: { file } }) }
   }
   if (!isUtf8(bytes)) {
-    return { problem: problem(code, 'the text is not UTF-8', { where: invalidUtf8(bytes, file), todo: 'Save the file as UTF-8.' }) }
+    return {
+      problem: problem(code, 'the text is not UTF-8', {
+        where: invalidUtf8(bytes, file),
+        todo: 'Save the file as UTF-8.',
+      }),
+    }
   }
   const text = new TextDecoder().decode(bytes)
   const control = /[\x00-\x08\x0b\x0c\x0e-\x1f]|\r(?!\n)/.exec(text)

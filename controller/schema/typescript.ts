@@ -1,6 +1,6 @@
 /** Writes models as TypeScript: an interface for each class, a union of texts for each enum. */
 
-import { type ClassModel, type Model, type SlotModel, builtInTypes } from './linkml.ts'
+import { builtInTypes, type ClassModel, type Model, type SlotModel } from './linkml.ts'
 
 const heading = `/**
  * Generated from schemas/*.linkml.yaml by scripts/generate: change those.
@@ -22,13 +22,24 @@ export function toTypeScript(models: readonly Model[]): string {
   }
   const parts = [
     heading,
-    ...enums.map(({ name, description, values }) => `${comment(description)}export type ${name} = ${values.map(quoted).join(' | ')}\n`),
+    ...enums.map(
+      ({ name, description, values }) =>
+        `${comment(description)}export type ${name} = ${values.map(quoted).join(' | ')}\n`,
+    ),
     ...classes.map(definition => declaration(definition, primitive)),
-    table('Classes', 'Every class by its name.', classes.map(({ name }) => [name, name])),
-    table('Defaults', 'The fields of a class that withDefaults fills in.', classes.flatMap(({ name, slots }): [string, string][] => {
-      const filled = slots.filter(slot => slot.default !== undefined)
-      return filled.length > 0 ? [[name, filled.map(slot => quoted(slot.name)).join(' | ')]] : []
-    })),
+    table(
+      'Classes',
+      'Every class by its name.',
+      classes.map(({ name }) => [name, name]),
+    ),
+    table(
+      'Defaults',
+      'The fields of a class that withDefaults fills in.',
+      classes.flatMap(({ name, slots }): [string, string][] => {
+        const filled = slots.filter(slot => slot.default !== undefined)
+        return filled.length > 0 ? [[name, filled.map(slot => quoted(slot.name)).join(' | ')]] : []
+      }),
+    ),
   ]
   return parts.join('\n')
 }
@@ -42,7 +53,8 @@ function declaration(definition: ClassModel, primitive: (range: string) => strin
     const key = /^\w+$/.test(slot.name) ? slot.name : quoted(slot.name)
     return `${comment(slot.description, '  ')}  readonly ${key}${slot.required ? '' : '?'}: ${fieldType(slot, primitive)}\n`
   })
-  if (extra) fields.push(`  readonly [name: string]: ${extra.range === undefined ? 'unknown' : primitive(extra.range)}\n`)
+  if (extra)
+    fields.push(`  readonly [name: string]: ${extra.range === undefined ? 'unknown' : primitive(extra.range)}\n`)
   return `${head}export interface ${name} {\n${fields.join('')}}\n`
 }
 

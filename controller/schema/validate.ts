@@ -25,7 +25,10 @@ const maxProblems = 50
  * @param path where in the document the value is; its root when left out
  */
 export function validate<T>(className: string, document: SourceDocument, path: Path = []): Validated<T> {
-  const value = path.reduce<unknown>((holder, step) => (holder as Record<string | number, unknown>)?.[step], document.value)
+  const value = path.reduce<unknown>(
+    (holder, step) => (holder as Record<string | number, unknown>)?.[step],
+    document.value,
+  )
   const { check, schema } = validator(className)
   if (check(value)) return { value: value as T, problems: [] }
   const found = check.errors ?? []
@@ -41,7 +44,9 @@ export function validate<T>(className: string, document: SourceDocument, path: P
     (a, b) => (a.where?.line ?? 0) - (b.where?.line ?? 0) || (a.where?.column ?? 0) - (b.where?.column ?? 0),
   )
   if (errors === 0) return { value: value as T, problems: listed }
-  return { problems: errors > maxProblems ? [...listed.slice(0, maxProblems - 1), countedMore(document, path)] : listed }
+  return {
+    problems: errors > maxProblems ? [...listed.slice(0, maxProblems - 1), countedMore(document, path)] : listed,
+  }
 }
 
 function isFatal({ keyword }: ErrorObject): boolean {
@@ -81,7 +86,13 @@ function makeAjv(): Ajv2019 {
   addFormats.default(instance, ['uri', 'date', 'date-time'])
   instance.addKeyword({ keyword: 'x-ignored', schemaType: 'string', validate: () => false })
   instance.addKeyword({ keyword: 'x-secret', schemaType: 'boolean', validate: () => false })
-  instance.addKeyword({ keyword: 'x-unique-keys', type: 'array', schemaType: 'array', errors: 'full', validate: uniqueKeys })
+  instance.addKeyword({
+    keyword: 'x-unique-keys',
+    type: 'array',
+    schemaType: 'array',
+    errors: 'full',
+    validate: uniqueKeys,
+  })
   instance.addKeyword('x-words')
   return instance
 }

@@ -25,7 +25,10 @@ export function explain(error: ErrorObject, root: Schema, document: SourceDocume
       const name = String(params.additionalProperty)
       const known = Object.keys(schema.properties ?? {})
       const meant = nearest(name, known)
-      const todo = meant === undefined ? `Remove it, or use one of: ${known.join(', ')}.` : `Write \`${meant}\` if that is what is meant, or remove it.`
+      const todo =
+        meant === undefined
+          ? `Remove it, or use one of: ${known.join(', ')}.`
+          : `Write \`${meant}\` if that is what is meant, or remove it.`
       return invalid(`${shown([...path, name])} is not a known field`, todo, where(name))
     }
     case 'required': {
@@ -39,24 +42,35 @@ export function explain(error: ErrorObject, root: Schema, document: SourceDocume
       const choices = choicesOf(schema)
       // `required` has said so.
       if (params.tagValue === undefined) return undefined
-      return invalid(`${shown([...path, tag])} has to be one of ${choices.join(', ')}`, meantOf(params.tagValue, choices), where(tag))
+      return invalid(
+        `${shown([...path, tag])} has to be one of ${choices.join(', ')}`,
+        meantOf(params.tagValue, choices),
+        where(tag),
+      )
     }
     case 'enum':
       return invalid(`${field} has to be one of ${schema.enum?.join(', ')}`, meantOf(error.data, schema.enum ?? []))
     case 'const':
       return invalid(`${field} has to be ${schema.const}`, `Write \`${schema.const}\`.`)
     case 'type':
-      return insideChoice(error) ? undefined : invalid(`${field} has to be ${typeWords(schema)}, and is ${kindOf(error.data)}`, typeTodo(schema, error.data))
+      return insideChoice(error)
+        ? undefined
+        : invalid(`${field} has to be ${typeWords(schema)}, and is ${kindOf(error.data)}`, typeTodo(schema, error.data))
     case 'pattern':
     case 'format':
     case 'anyOf':
+      // That it has another type is said already.
+      if (schema.type === 'string' && typeof error.data !== 'string') return undefined
       return insideChoice(error) ? undefined : invalid(`${field} has to be ${valueWords(schema)}`, exampleTodo(schema))
     case 'minimum':
       return invalid(`${field} has to be ${params.limit} or more`)
     case 'maximum':
       return invalid(`${field} has to be ${params.limit} or less`)
     case 'minItems':
-      return invalid(`${field} needs ${params.limit} element${params.limit === 1 ? '' : 's'} or more`, 'Add what is missing to the list.')
+      return invalid(
+        `${field} needs ${params.limit} element${params.limit === 1 ? '' : 's'} or more`,
+        'Add what is missing to the list.',
+      )
     case 'maxItems':
       return invalid(`${field} may have ${params.limit} elements`, 'Remove what is too much from the list.')
     case 'x-unique-keys': {
@@ -78,7 +92,10 @@ export function explain(error: ErrorObject, root: Schema, document: SourceDocume
 
 /** Stands for problems that are not listed. */
 export function countedMore(document: SourceDocument, path: Path): Problem {
-  return problem('DocumentInvalid', 'there are more problems than are listed', { where: document.at(path), todo: 'Correct these first.' })
+  return problem('DocumentInvalid', 'there are more problems than are listed', {
+    where: document.at(path),
+    todo: 'Correct these first.',
+  })
 }
 
 /** `datasets[0].tables[2].name` */
@@ -95,7 +112,10 @@ function shown(path: Path): string {
 
 /** A JSON pointer (RFC 6901) as a path; what is a number depends on what it points into. */
 function pointed(pointer: string, document: SourceDocument, prefix: Path): (string | number)[] {
-  let holder = prefix.reduce<unknown>((value, step) => (value as Record<string | number, unknown>)?.[step], document.value)
+  let holder = prefix.reduce<unknown>(
+    (value, step) => (value as Record<string | number, unknown>)?.[step],
+    document.value,
+  )
   return pointer
     .split('/')
     .slice(1)
@@ -166,7 +186,12 @@ function exampleTodo(schema: Schema): string | undefined {
 }
 
 const typeNames: Readonly<Record<string, string>> = {
-  string: 'text', integer: 'a whole number', number: 'a number', boolean: 'true or false', array: 'a list', object: 'a mapping',
+  string: 'text',
+  integer: 'a whole number',
+  number: 'a number',
+  boolean: 'true or false',
+  array: 'a list',
+  object: 'a mapping',
 }
 
 function typeWords({ type = '' }: Schema): string {

@@ -4,7 +4,18 @@
  */
 
 import {
-  type Alias, Composer, CST, type Document, isAlias, isMap, isScalar, isSeq, Lexer, LineCounter, type ParsedNode, Parser,
+  type Alias,
+  Composer,
+  CST,
+  type Document,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  Lexer,
+  LineCounter,
+  type ParsedNode,
+  Parser,
 } from 'yaml'
 import { type Problem, problem, type Where } from '../runtime/errors.ts'
 import { decodeText, type SourceDocument } from './text.ts'
@@ -55,8 +66,18 @@ class Refusal extends Error {
 }
 
 /** Which lexemes begin a node, so that nodes are counted before any is made; each kind alone is a lower bound. */
-const counted = new Set(['scalar', 'single-quoted-scalar', 'double-quoted-scalar', 'block-scalar-header', 'flow-map-start',
-  'flow-seq-start', 'seq-item-ind', 'map-value-ind', 'explicit-key-ind', 'comma'])
+const counted = new Set([
+  'scalar',
+  'single-quoted-scalar',
+  'double-quoted-scalar',
+  'block-scalar-header',
+  'flow-map-start',
+  'flow-seq-start',
+  'seq-item-ind',
+  'map-value-ind',
+  'explicit-key-ind',
+  'comma',
+])
 /** Signals of the lexer that stand for no character of the text. */
 const signals = new Set([CST.DOCUMENT, CST.FLOW_END, CST.SCALAR])
 
@@ -124,15 +145,19 @@ class Reader {
       if (type === 'alias') limit('aliases', count, aliases)
       if (type === 'doc-start') limit('documents', count, documents)
       if (counted.has(type)) limit('values', count, nodes)
-      if (type === 'directive-line' && !/^%YAML +1\.2\s*$/.test(lexeme)) throw this.#refusal('a directive other than %YAML 1.2 is not allowed', offset)
+      if (type === 'directive-line' && !/^%YAML +1\.2\s*$/.test(lexeme))
+        throw this.#refusal('a directive other than %YAML 1.2 is not allowed', offset)
       // JSON may hold one inside a text; anywhere else it is where two files were joined.
-      if (lexeme.includes('\ufeff') && !/^["']/.test(lexeme)) throw this.#refusal('a byte order mark stands inside the file', offset)
+      if (lexeme.includes('\ufeff') && !/^["']/.test(lexeme))
+        throw this.#refusal('a byte order mark stands inside the file', offset)
       for (const token of parser.next(lexeme)) {
         tokens.push(token)
-        if (token.type === 'error' && ++errors > maxProblems) throw this.#refusal('too much before this is not well formed', offset)
+        if (token.type === 'error' && ++errors > maxProblems)
+          throw this.#refusal('too much before this is not well formed', offset)
       }
       // On top of the collections the stack holds the document and what is being read.
-      if (parser.stack.length > depth + 2) throw this.#tooLarge(`values lie more than ${depth} deep in each other`, offset)
+      if (parser.stack.length > depth + 2)
+        throw this.#tooLarge(`values lie more than ${depth} deep in each other`, offset)
       if (!signals.has(lexeme)) offset += lexeme.length
     }
     for (const token of parser.end()) tokens.push(token)
@@ -148,11 +173,17 @@ class Reader {
   }
 
   /** An alias is read again where it stands: nothing is shared, and what it repeats counts. */
-  #value(node: ParsedNode | null, depth: number, anchors: Map<string, ParsedNode>, targets: Map<Alias, ParsedNode>): unknown {
+  #value(
+    node: ParsedNode | null,
+    depth: number,
+    anchors: Map<string, ParsedNode>,
+    targets: Map<Alias, ParsedNode>,
+  ): unknown {
     if (node === null) return null
     this.#nodes += 1
     const [start] = node.range
-    if (this.#nodes > this.#limits.nodes) throw this.#tooLarge(`the file has more than ${this.#limits.nodes} values`, start)
+    if (this.#nodes > this.#limits.nodes)
+      throw this.#tooLarge(`the file has more than ${this.#limits.nodes} values`, start)
     if (depth >= this.#limits.depth && (isMap(node) || isSeq(node))) {
       throw this.#tooLarge(`values lie more than ${this.#limits.depth} deep in each other`, start)
     }
@@ -163,7 +194,8 @@ class Reader {
       // What is read again must not bring its anchors back; its own aliases are in `targets`.
       return this.#value(target, depth, new Map(), targets)
     }
-    if (node.tag !== undefined && !coreTags.has(node.tag)) throw this.#refusal('only tags of the YAML core schema are allowed', start)
+    if (node.tag !== undefined && !coreTags.has(node.tag))
+      throw this.#refusal('only tags of the YAML core schema are allowed', start)
     // While a value is read its anchor is not to be had, so that no value can hold itself.
     if (node.anchor !== undefined) anchors.delete(node.anchor)
     let value: unknown
@@ -198,11 +230,14 @@ class Reader {
   #scalar(value: unknown, start: number): unknown {
     if (typeof value === 'bigint') {
       const number = Number(value)
-      if (!Number.isSafeInteger(number)) throw this.#refusal('whole numbers go from -9007199254740991 to 9007199254740991; put others in quotes', start)
+      if (!Number.isSafeInteger(number))
+        throw this.#refusal('whole numbers go from -9007199254740991 to 9007199254740991; put others in quotes', start)
       return number
     }
-    if (typeof value === 'number' && !Number.isFinite(value)) throw this.#refusal('the number is not finite; put it in quotes', start)
-    if (typeof value === 'string' && !value.isWellFormed()) throw this.#refusal('the text holds half of a surrogate pair', start)
+    if (typeof value === 'number' && !Number.isFinite(value))
+      throw this.#refusal('the number is not finite; put it in quotes', start)
+    if (typeof value === 'string' && !value.isWellFormed())
+      throw this.#refusal('the text holds half of a surrogate pair', start)
     if (typeof value === 'string' && value.includes('\0')) throw this.#refusal('the text holds a NUL character', start)
     return value
   }
@@ -230,7 +265,11 @@ function isEmpty({ contents }: Document.Parsed): boolean {
   return contents === null || (isScalar(contents) && contents.value === null && (contents.source ?? '') === '')
 }
 
-function locate(root: ParsedNode | null, path: readonly (string | number)[], targets: ReadonlyMap<Alias, ParsedNode>): number {
+function locate(
+  root: ParsedNode | null,
+  path: readonly (string | number)[],
+  targets: ReadonlyMap<Alias, ParsedNode>,
+): number {
   let node = root
   let offset = root?.range[0] ?? 0
   for (const step of path) {

@@ -19,7 +19,10 @@ function schemaOf(classes: string): string {
 }
 
 function compile(text: string) {
-  return toJsonSchema(readModel(new Map([['x.linkml.yaml', Buffer.from(text)]]), 'x.linkml.yaml')).$defs as Record<string, Record<string, unknown>>
+  return toJsonSchema(readModel(new Map([['x.linkml.yaml', Buffer.from(text)]]), 'x.linkml.yaml')).$defs as Record<
+    string,
+    Record<string, unknown>
+  >
 }
 
 describe('LinkML', () => {
@@ -27,7 +30,12 @@ describe('LinkML', () => {
     const files = sources()
     const first = generate(files)
     deepEqual(generate(new Map([...files].reverse())), first)
-    for (const [name, text] of first) equal(readFileSync(resolve(schemas, 'generated', name), 'utf8'), text, `${name} is not current; run scripts/generate`)
+    for (const [name, text] of first)
+      equal(
+        readFileSync(resolve(schemas, 'generated', name), 'utf8'),
+        text,
+        `${name} is not current; run scripts/generate`,
+      )
     deepEqual(readdirSync(resolve(schemas, 'generated')).sort(), [...first.keys()].sort())
   })
 
@@ -39,7 +47,8 @@ describe('LinkML', () => {
       addFormats.default(ajv)
       const schema = JSON.parse(text)
       ajv.addSchema(schema)
-      for (const definition of Object.keys(schema.$defs)) ok(ajv.getSchema(`${schema.$id}#/$defs/${definition}`), `${name} ${definition}`)
+      for (const definition of Object.keys(schema.$defs))
+        ok(ajv.getSchema(`${schema.$id}#/$defs/${definition}`), `${name} ${definition}`)
     }
   })
 
@@ -56,7 +65,7 @@ describe('LinkML', () => {
     is_a: A
     slot_usage:
       n: {required: false, maximum_value: 9}
-  C: {description: c, is_a: B}
+  C: {description: c, is_a: A}
   H:
     description: h
     attributes:
@@ -64,7 +73,12 @@ describe('LinkML', () => {
 `),
     )
     deepEqual(A, {
-      title: 'A', description: 'a', type: 'object', required: ['kind'], discriminator: { propertyName: 'kind' }, oneOf: [{ $ref: '#/$defs/B' }, { $ref: '#/$defs/C' }],
+      title: 'A',
+      description: 'a',
+      type: 'object',
+      required: ['kind'],
+      discriminator: { propertyName: 'kind' },
+      oneOf: [{ $ref: '#/$defs/B' }, { $ref: '#/$defs/C' }],
     })
     deepEqual(H!.properties, { list: { type: 'array', items: { $ref: '#/$defs/A' }, description: 'l', minItems: 1 } })
     equal(B!.additionalProperties, false)
@@ -100,26 +114,59 @@ describe('LinkML', () => {
       l: { type: 'array', items: { type: 'string' }, description: 'l', default: ['x'] },
     })
     // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
-    deepEqual(A!.allOf, [{ if: { properties: { v: { enum: ['one'] } }, required: ['v'] }, then: { description: 'because', required: ['d'] } }])
-    deepEqual((B!.properties as Record<string, unknown>).as, { type: 'array', items: { $ref: '#/$defs/A' }, description: 'as', 'x-unique-keys': [['v', 'd']] })
+    deepEqual(A!.allOf, [
+      {
+        if: { properties: { v: { enum: ['one'] } }, required: ['v'] },
+        then: { description: 'because', required: ['d'] },
+      },
+    ])
+    deepEqual((B!.properties as Record<string, unknown>).as, {
+      type: 'array',
+      items: { $ref: '#/$defs/A' },
+      description: 'as',
+      'x-unique-keys': [['v', 'd']],
+    })
   })
 
   for (const [what, classes, expected] of [
-    ['a feature it does not know', '  A: {description: a, mixins: [B]}\n', /classes\.A\.mixins: the LinkML feature mixins is not understood/],
-    ['a feature of a slot', '  A: {description: a, attributes: {b: {description: b, recommended: true}}}\n', /feature recommended/],
-    ['a rule it would not apply whole', '  A: {description: a, rules: [{description: r, elseconditions: {}}]}\n', /feature elseconditions/],
-    ['a range that is not there', '  A: {description: a, attributes: {b: {description: b, range: Nope}}}\n', /there is no range Nope/],
+    [
+      'a feature it does not know',
+      '  A: {description: a, mixins: [B]}\n',
+      /classes\.A\.mixins: the LinkML feature mixins is not understood/,
+    ],
+    [
+      'a feature of a slot',
+      '  A: {description: a, attributes: {b: {description: b, recommended: true}}}\n',
+      /feature recommended/,
+    ],
+    [
+      'a rule it would not apply whole',
+      '  A: {description: a, rules: [{description: r, elseconditions: {}}]}\n',
+      /feature elseconditions/,
+    ],
+    [
+      'a range that is not there',
+      '  A: {description: a, attributes: {b: {description: b, range: Nope}}}\n',
+      /there is no range Nope/,
+    ],
     ['a parent that is not there', '  A: {description: a, is_a: Nope}\n', /there is no class Nope/],
     ['a slot that is not there', '  A: {description: a, slot_usage: {b: {required: true}}}\n', /there is no slot b/],
     ['a class without description', '  A: {}\n', /description is missing/],
-    ['a default it does not know', '  A: {description: a, attributes: {b: {description: b, ifabsent: bnode}}}\n', /bnode is not understood/],
+    [
+      'a default it does not know',
+      '  A: {description: a, attributes: {b: {description: b, ifabsent: bnode}}}\n',
+      /bnode is not understood/,
+    ],
   ] as const) {
     it(`refuses ${what}, and says where`, () => {
-      throws(() => compile(schemaOf(classes)), (error: Error & { where?: { line?: number } }) => {
-        match(error.message, expected)
-        ok((error.where?.line ?? 0) >= 7)
-        return true
-      })
+      throws(
+        () => compile(schemaOf(classes)),
+        (error: Error & { where?: { line?: number } }) => {
+          match(error.message, expected)
+          ok((error.where?.line ?? 0) >= 7)
+          return true
+        },
+      )
     })
   }
 
@@ -129,6 +176,9 @@ describe('LinkML', () => {
   })
 
   it('refuses imports that are not there', () => {
-    throws(() => compile(schemaOf('  A: {description: a}\n').replace('[linkml:types]', '[other]')), /other\.yaml is missing/)
+    throws(
+      () => compile(schemaOf('  A: {description: a}\n').replace('[linkml:types]', '[other]')),
+      /other\.yaml is missing/,
+    )
   })
 })

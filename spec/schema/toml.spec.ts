@@ -12,7 +12,9 @@ describe('parseToml', () => {
   })
 
   it('says on which line a field is', () => {
-    const { document } = parse('# first\n[bagit-info]\nSource-Organization = "x"\n  "Contact Name" = "y"\n[[list]]\na = 1\n[[list]]\na = 2\n[other]\nb.c = 3\n')
+    const { document } = parse(
+      '# first\n[bagit-info]\nSource-Organization = "x"\n  "Contact Name" = "y"\n[[list]]\na = 1\n[[list]]\na = 2\n[other]\nb.c = 3\n',
+    )
     const at = (...path: (string | number)[]) => `${document?.at(path).line}:${document?.at(path).column}`
     equal(at('bagit-info'), '2:1')
     equal(at('bagit-info', 'Source-Organization'), '3:1')
@@ -40,7 +42,15 @@ describe('parseToml', () => {
   }
 
   it('never repeats a value in a problem', () => {
-    for (const text of ['a = hunter2', 'a = "hunter2', 'a = "hunter2" "', 'a = ["hunter2"', 'a = "hunter2\\q"', 'hunter2', 'a = 1\nb = """hunter2']) {
+    for (const text of [
+      'a = hunter2',
+      'a = "hunter2',
+      'a = "hunter2" "',
+      'a = ["hunter2"',
+      'a = "hunter2\\q"',
+      'hunter2',
+      'a = 1\nb = """hunter2',
+    ]) {
       const { problems } = parse(text)
       ok(problems.length > 0, text)
       ok(!JSON.stringify(problems).includes('hunter2'), text)
@@ -48,14 +58,41 @@ describe('parseToml', () => {
   })
 
   it('refuses what is nested too deep, whatever way it is written', () => {
-    for (const text of [`a = ${'['.repeat(100)}${']'.repeat(100)}`, `${'a.'.repeat(100)}a = 1`, `[${'a.'.repeat(100)}a]`, `a = ${'['.repeat(400_000)}`]) {
+    for (const text of [
+      `a = ${'['.repeat(100)}${']'.repeat(100)}`,
+      `${'a.'.repeat(100)}a = 1`,
+      `[${'a.'.repeat(100)}a]`,
+      `a = ${'['.repeat(400_000)}`,
+    ]) {
       ok(parse(text).problems.length > 0)
     }
   })
 
   it('never throws, whatever the bytes', () => {
-    const syntax = fc.constantFrom('[', ']', '[[', '=', '"', "'", '"""', 'a', '.', '\n', '{', '}', ',', '1', '#', '\\', '-', ':')
-    const hostile = fc.oneof(fc.uint8Array({ maxLength: 100 }), fc.array(syntax, { maxLength: 40 }).map(parts => Buffer.from(parts.join(''))))
+    const syntax = fc.constantFrom(
+      '[',
+      ']',
+      '[[',
+      '=',
+      '"',
+      "'",
+      '"""',
+      'a',
+      '.',
+      '\n',
+      '{',
+      '}',
+      ',',
+      '1',
+      '#',
+      '\\',
+      '-',
+      ':',
+    )
+    const hostile = fc.oneof(
+      fc.uint8Array({ maxLength: 100 }),
+      fc.array(syntax, { maxLength: 40 }).map(parts => Buffer.from(parts.join(''))),
+    )
     fc.assert(
       fc.property(hostile, bytes => {
         const { document, problems } = parseToml(bytes, 'f.toml')

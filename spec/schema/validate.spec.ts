@@ -9,7 +9,11 @@ import { validate, withDefaults } from '../../controller/schema/validate.ts'
 import { parseYaml } from '../../controller/schema/yaml.ts'
 import type { Bootstrap, Deployment, Governance, LogEntry } from '../../schemas/generated/types.ts'
 
-function check<T = unknown>(className: string, text: string, path: (string | number)[] = []): { value?: T; problems: Problem[] } {
+function check<T = unknown>(
+  className: string,
+  text: string,
+  path: (string | number)[] = [],
+): { value?: T; problems: Problem[] } {
   const { documents, problems } = parseYaml(Buffer.from(text), 'f.yaml')
   deepEqual(problems, [])
   return validate<T>(className, documents[0]!, path)
@@ -17,7 +21,9 @@ function check<T = unknown>(className: string, text: string, path: (string | num
 
 /** `line:column message | todo` of every problem. */
 function found(className: string, text: string, path: (string | number)[] = []): string[] {
-  return check(className, text, path).problems.map(({ where, message, todo }) => `${where?.line}:${where?.column} ${message} | ${todo}`)
+  return check(className, text, path).problems.map(
+    ({ where, message, todo }) => `${where?.line}:${where?.column} ${message} | ${todo}`,
+  )
 }
 
 const governance = `project:
@@ -51,8 +57,17 @@ const digest = 'a'.repeat(64)
 
 function entry(more: Partial<Record<keyof LogEntry, unknown>>): string {
   return JSON.stringify({
-    log: 'cratewright.dev/log/v1', number: 1, previous: digest, time: '2026-09-30T17:00:00.000Z', event: 'noted', action: 'create',
-    actor: { type: 'controller', name: 'c' }, instance: 'i', repository: 'projects', project: 'lung-cohort', ...more,
+    log: 'cratewright.dev/log/v1',
+    number: 1,
+    previous: digest,
+    time: '2026-09-30T17:00:00.000Z',
+    event: 'noted',
+    action: 'create',
+    actor: { type: 'controller', name: 'c' },
+    instance: 'i',
+    repository: 'projects',
+    project: 'lung-cohort',
+    ...more,
   })
 }
 
@@ -68,35 +83,56 @@ describe('validate', () => {
     deepEqual(found('Governance', `${governance}  emial: b@example.org\n`), [
       '7:3 users[0].emial is not a known field | Write `email` if that is what is meant, or remove it.',
     ])
-    match(found('Governance', `${governance}xyzzy: 1\n`)[0]!, /^7:1 xyzzy is not a known field \| Remove it, or use one of: agreement, end_date/)
+    match(
+      found('Governance', `${governance}xyzzy: 1\n`)[0]!,
+      /^7:1 xyzzy is not a known field \| Remove it, or use one of: agreement, end_date/,
+    )
   })
 
   it('names what is missing, with what it is and an example', () => {
     deepEqual(found('Governance', 'project: {name: a}\nusers:\n- username: alice\n'), [
       '1:1 project.description is missing | Add `description: Why the data is needed` — What the project does.',
-      '3:3 users[0].email is missing | Add `email: alice@example.org` — Where the user can be reached; one of a Person\'s addresses makes the user that Person.',
+      "3:3 users[0].email is missing | Add `email: alice@example.org` — Where the user can be reached; one of a Person's addresses makes the user that Person.",
     ])
-    match(found('ApproverGroupSpec', 'phases: [SignOff]\nprojects: ["*"]\nsources: ["*"]\n')[0]!, /members is missing \| Add the list `members` — Who is in the group/)
-    match(found('Ingress', ingress.replace('type: postgresql, ', ''))[0]!, /^1:1 source.type is missing \| Add `type: postgresql`/)
+    match(
+      found('ApproverGroupSpec', 'phases: [SignOff]\nprojects: ["*"]\nsources: ["*"]\n')[0]!,
+      /members is missing \| Add the list `members` — Who is in the group/,
+    )
+    match(
+      found('Ingress', ingress.replace('type: postgresql, ', ''))[0]!,
+      /^1:1 source.type is missing \| Add `type: postgresql`/,
+    )
   })
 
   it('lists what an enum allows, and the nearest of it', () => {
     deepEqual(found('Ingress', ingress.replace('type: postgresql', 'type: postgres')), [
-      '1:27 source.type has to be one of postgresql, databricks, databrickssql, mysql, sqlserver, mssql | Write `postgresql` if that is what is meant.',
+      '1:26 source.type has to be one of postgresql, databricks, databrickssql, mysql, sqlserver, mssql | Write `postgresql` if that is what is meant.',
     ])
-    match(found('Ingress', ingress.replace('type: postgresql', 'type: db2'))[0]!, /\| Use one of postgresql, databricks/)
+    match(
+      found('Ingress', ingress.replace('type: postgresql', 'type: db2'))[0]!,
+      /\| Use one of postgresql, databricks/,
+    )
   })
 
   it('puts patterns into words', () => {
     deepEqual(found('Governance', governance.replace('lung-cohort', 'Lung Cohort')), [
       '2:3 project.name has to be 1 to 63 lower-case letters, digits and "-", not beginning with "-" | Write it like `lung-cohort`.',
     ])
-    match(found('Governance', `${governance}start_date: 2026-02-30\n`)[0]!, /^7:1 start_date has to be a date such as 2026-09-30, or a date and time/)
+    match(
+      found('Governance', `${governance}start_date: 2026-02-30\n`)[0]!,
+      /^7:1 start_date has to be a date such as 2026-09-30, or a date and time/,
+    )
     equal(found('Governance', `${governance}start_date: 2026-02-30\n`).length, 1)
     for (const date of ['2026-09-30', '2026-09-30T17:00:00Z', '2026-09-30T17:00:00.5+01:00']) {
       deepEqual(found('Governance', `${governance}start_date: ${date}\nend_date: ${date}\n`), [])
     }
-    for (const date of ['2026-9-30', '"2026-09-30 17:00:00Z"', '2026-09-30T17:00:00', '2026-09-30T25:00:00Z', '20260930']) {
+    for (const date of [
+      '2026-9-30',
+      '"2026-09-30 17:00:00Z"',
+      '2026-09-30T17:00:00',
+      '2026-09-30T25:00:00Z',
+      '20260930',
+    ]) {
       ok(found('Governance', `${governance}end_date: ${date}\n`).length > 0, date)
     }
   })
@@ -108,7 +144,10 @@ describe('validate', () => {
       '9:1 start_date has to be text, and is empty | Give it a value, or remove the field.',
     ])
     match(found('Governance', 'just text')[0]!, /^1:1 the document has to be a mapping, and is text/)
-    match(found('Governance', governance.replace(/users:[^]*/, 'users: {}'))[0]!, /users has to be a list, and is a mapping/)
+    match(
+      found('Governance', governance.replace(/users:[^]*/, 'users: {}'))[0]!,
+      /users has to be a list, and is a mapping/,
+    )
   })
 
   it('holds ranges and the number of elements', () => {
@@ -121,18 +160,32 @@ describe('validate', () => {
     deepEqual(found('Ingress', `${ingress}    - {name: id, datatype: text}\n`), [
       '10:8 datasets[0].tables[0].columns[1] has the same name as datasets[0].tables[0].columns[0] | Give one of them another, or remove it.',
     ])
-    match(found('Governance', `${governance}- {username: alice, email: b@example.org}\n`)[0]!, /users\[1\] has the same username as users\[0\]/)
-    const accounts = (id: number) => `displayName: D\naccounts:\n- {host: a.example, login: x, id: 1}\n- {host: a.example, login: y, id: ${id}}\n`
+    match(
+      found('Governance', `${governance}- {username: alice, email: b@example.org}\n`)[0]!,
+      /users\[1\] has the same username as users\[0\]/,
+    )
+    const accounts = (id: number) =>
+      `displayName: D\naccounts:\n- {host: a.example, login: x, id: 1}\n- {host: a.example, login: y, id: ${id}}\n`
     match(found('PersonSpec', accounts(1))[0]!, /accounts\[1\] has the same host and id as accounts\[0\]/)
     deepEqual(found('PersonSpec', accounts(2)), [])
   })
 
   it('warns of fields without effect and still returns the value', () => {
-    const { value, problems } = check('Ingress', ingress.replace('url: w', 'credentials: {provider: AzureKeyVault, username_key: a, password_key: b}, url: w'))
+    const { value, problems } = check(
+      'Ingress',
+      ingress.replace('url: w', 'credentials: {provider: AzureKeyVault, username_key: a, password_key: b}, url: w'),
+    )
     ok(value)
-    deepEqual(problems.map(({ code, severity, message }) => ({ code, severity, message })), [
-      { code: 'FieldIgnored', severity: 'warning', message: 'source.credentials has no effect: the SourceConnection\'s credentials decide' },
-    ])
+    deepEqual(
+      problems.map(({ code, severity, message }) => ({ code, severity, message })),
+      [
+        {
+          code: 'FieldIgnored',
+          severity: 'warning',
+          message: "source.credentials has no effect: the SourceConnection's credentials decide",
+        },
+      ],
+    )
   })
 
   it('refuses secrets without repeating them', () => {
@@ -140,15 +193,28 @@ describe('validate', () => {
     equal(value, undefined)
     equal(problems[0]?.code, 'SecretInRequest')
     ok(!JSON.stringify(problems).includes('hunter2'))
-    const deployment = 'environment: {name: dev}\nresources:\n- {resource_type: Keycloak, name: k, url: "https://k.example", enabled: true, clients: [{client_id: c, secret: hunter2hunter2}]}\n'
-    deepEqual(check('Deployment', deployment).problems.map(({ code, message }) => `${code} ${message}`), [
-      'SecretInRequest resources[0].clients[0].secret would put a secret into Git',
-    ])
+    const deployment =
+      'environment: {name: dev}\nresources:\n- {resource_type: Keycloak, name: k, url: "https://k.example", enabled: true, clients: [{client_id: c, secret: hunter2hunter2}]}\n'
+    deepEqual(
+      check('Deployment', deployment).problems.map(({ code, message }) => `${code} ${message}`),
+      ['SecretInRequest resources[0].clients[0].secret would put a secret into Git'],
+    )
   })
 
   it('never repeats a value, in whichever wrong place it stands', () => {
     const secret = 'hunter2 hunter2\u0001'
-    for (const className of ['Governance', 'Ingress', 'Deployment', 'SourceConnectionSpec', 'RepositorySpec', 'Bootstrap', 'Statement', 'LogEntry', 'PersonSpec', 'Config']) {
+    for (const className of [
+      'Governance',
+      'Ingress',
+      'Deployment',
+      'SourceConnectionSpec',
+      'RepositorySpec',
+      'Bootstrap',
+      'Statement',
+      'LogEntry',
+      'PersonSpec',
+      'Config',
+    ]) {
       const { value } = { value: fill(className, secret) }
       const { problems } = validate(className, { value, at: () => ({ file: 'f' }) })
       ok(problems.length > 0, className)
@@ -165,9 +231,21 @@ describe('validate', () => {
     deepEqual(found('Deployment', deployment('{resource_type: Jupiter, name: d}')), [
       '3:4 resources[0].resource_type has to be one of DataSHIELD, Gitea, Jupyter, Keycloak, RStudio, VDI | Write `Jupyter` if that is what is meant.',
     ])
-    match(found('Deployment', deployment('{resource_type: Jupyter, name: d, enabled: true, url: "https://a.example", realm: x}'))[0]!, /resources\[0\].realm is not a known field/)
-    match(found('Deployment', deployment('{resource_type: Jupyter, name: d, enabled: true}'))[0]!, /resources\[0\].url is missing/)
-    match(found('Deployment', deployment('{resource_type: Jupyter, name: d, enabled: true, url: nowhere}'))[0]!, /url has to be an address with its scheme/)
+    match(
+      found(
+        'Deployment',
+        deployment('{resource_type: Jupyter, name: d, enabled: true, url: "https://a.example", realm: x}'),
+      )[0]!,
+      /resources\[0\].realm is not a known field/,
+    )
+    match(
+      found('Deployment', deployment('{resource_type: Jupyter, name: d, enabled: true}'))[0]!,
+      /resources\[0\].url is missing/,
+    )
+    match(
+      found('Deployment', deployment('{resource_type: Jupyter, name: d, enabled: true, url: nowhere}'))[0]!,
+      /url has to be an address with its scheme/,
+    )
   })
 
   it('applies rules, with their reason', () => {
@@ -177,13 +255,19 @@ describe('validate', () => {
       '2:1 forge.apiUrl is missing: a forge needs the address of its API | Add `apiUrl: https://forge.example/api/v1` — Where its API is.',
     ])
     deepEqual(found('LogEntry', entry({ event: 'started' })), [])
-    match(found('LogEntry', entry({ event: 'outcome', result: 'done' }))[0]!, /started is missing: an outcome names what it closes/)
+    match(
+      found('LogEntry', entry({ event: 'outcome', result: 'done' }))[0]!,
+      /started is missing: an outcome names what it closes/,
+    )
   })
 
   it('lets free parts be free', () => {
     deepEqual(found('LogEntry', entry({ facts: { anything: [1, { at: null }] } })), [])
     deepEqual(found('Manifest', 'kind: X\nmetadata: {name: a, labels: {b/c: d}}\nspec: [1]\n'), [])
-    match(found('Manifest', 'kind: X\nmetadata: {name: a, labels: {b/c: 1}}\nspec: {}\n')[0]!, /metadata.labels\["b\/c"\] has to be text/)
+    match(
+      found('Manifest', 'kind: X\nmetadata: {name: a, labels: {b/c: 1}}\nspec: {}\n')[0]!,
+      /metadata.labels\["b\/c"\] has to be text/,
+    )
   })
 
   it('checks a part of a document, with its place in the whole', () => {
@@ -203,7 +287,10 @@ describe('validate', () => {
   it('lists 50 problems at most, and takes no time for many', function () {
     this.timeout(60_000)
     const began = performance.now()
-    const { problems } = check('Governance', `${governance.replace(/users:[^]*/, 'users:\n')}${'- {}\n'.repeat(150_000)}`)
+    const { problems } = check(
+      'Governance',
+      `${governance.replace(/users:[^]*/, 'users:\n')}${'- {}\n'.repeat(150_000)}`,
+    )
     equal(problems.length, 50)
     match(problems.at(-1)!.message, /more problems than are listed/)
     ok(performance.now() - began < 20_000)
@@ -213,23 +300,68 @@ describe('validate', () => {
     const key = `ssh-ed25519 ${'AAAAC3NzaC1lZDI1NTE5AAAAIGq8vUrYvZOmhyL9nJ4UR3A5TqD2rrzRkmbMeMeAwzqS'}`
     deepEqual(found('SourceConnectionSpec', connection), [])
     deepEqual(found('FileStoreSpec', 'type: directory\nstaging: /a\nproduction: /b\n'), [])
-    deepEqual(found('PersonSpec', `displayName: Dana\nemails: [dana@nhs.example]\nkeys: ["${key} dana"]\naccounts: [{host: github.com, login: dana-r, id: 5812}]\n`), [])
-    deepEqual(found('RepositorySpec', `url: https://forge.example/tre/projects.git\nrequests: projects/*\nmanifests: []\nallows: []\nforge: {type: none}\nrecords: {url: same, signers: [{key: "${key}"}]}\n`), [])
-    deepEqual(found('ApproverGroupSpec', 'phases: [SignOff, Disclosure, Confirm]\nprojects: ["*"]\nsources: ["*"]\nmembers: [{person: dana, notAfter: 2027-01-01}]\n'), [])
-    deepEqual(found('Statement', JSON.stringify({
-      statement: 'cratewright.dev/statement/v1', repository: 'projects', project: 'a', phase: 'SignOff', generation: 1,
-      digests: { request: digest, scope: digest }, log: { number: 3, sha256: digest }, decision: 'approve', person: 'dana',
-    })), [])
-    deepEqual(found('Bootstrap', `platform: {url: "file:///srv/platform.git", signers: ["${key}"]}\ncontroller: {name: c, key: key}\nfolder: work\ntransports: [file]\n`), [])
+    deepEqual(
+      found(
+        'PersonSpec',
+        `displayName: Dana\nemails: [dana@nhs.example]\nkeys: ["${key} dana"]\naccounts: [{host: github.com, login: dana-r, id: 5812}]\n`,
+      ),
+      [],
+    )
+    deepEqual(
+      found(
+        'RepositorySpec',
+        `url: https://forge.example/tre/projects.git\nrequests: projects/*\nmanifests: []\nallows: []\nforge: {type: none}\nrecords: {url: same, signers: [{key: "${key}"}]}\n`,
+      ),
+      [],
+    )
+    deepEqual(
+      found(
+        'ApproverGroupSpec',
+        'phases: [SignOff, Disclosure, Confirm]\nprojects: ["*"]\nsources: ["*"]\nmembers: [{person: dana, notAfter: 2027-01-01}]\n',
+      ),
+      [],
+    )
+    deepEqual(
+      found(
+        'Statement',
+        JSON.stringify({
+          statement: 'cratewright.dev/statement/v1',
+          repository: 'projects',
+          project: 'a',
+          phase: 'SignOff',
+          generation: 1,
+          digests: { request: digest, scope: digest },
+          log: { number: 3, sha256: digest },
+          decision: 'approve',
+          person: 'dana',
+        }),
+      ),
+      [],
+    )
+    deepEqual(
+      found(
+        'Bootstrap',
+        `platform: {url: "file:///srv/platform.git", signers: ["${key}"]}\ncontroller: {name: c, key: key}\nfolder: work\ntransports: [file]\n`,
+      ),
+      [],
+    )
   })
 
   for (const [field, good, bad] of [
     ['requests', ['.', 'projects/*', 'a/b/*'], ['*', 'projects', '/a/*', 'a/../*', '../*', 'a//*', 'a/*/*', './*']],
     ['manifests', ['[.]', '[deploy/people]'], ['[/etc]', '[a/../b]', '["a//b"]', '[""]']],
-    ['ref', ['refs/heads/main', 'refs/heads/a/b.c'], ['main', 'refs/heads/', 'refs/heads/a..b', 'refs/heads/a b', 'refs/heads/a~1', 'refs/tags/v1']],
+    [
+      'ref',
+      ['refs/heads/main', 'refs/heads/a/b.c'],
+      ['main', 'refs/heads/', 'refs/heads/a..b', 'refs/heads/a b', 'refs/heads/a~1', 'refs/tags/v1'],
+    ],
   ] as const) {
     it(`knows which ${field} of a Repository are safe`, () => {
-      const repository = (value: string) => found('RepositorySpec', `url: https://a.example/b.git\n${field}: ${value.startsWith('[') ? value : JSON.stringify(value)}\n`)
+      const repository = (value: string) =>
+        found(
+          'RepositorySpec',
+          `url: https://a.example/b.git\n${field}: ${value.startsWith('[') ? value : JSON.stringify(value)}\n`,
+        )
       for (const value of good) deepEqual(repository(value), [], value)
       for (const value of bad) equal(repository(value).length, 1, value)
     })
@@ -238,13 +370,20 @@ describe('validate', () => {
 
 describe('withDefaults', () => {
   it('fills in what is absent, at every depth, in a copy', () => {
-    const bootstrap = check<Bootstrap>('Bootstrap', 'platform: {url: a, signers: []}\ncontroller: {name: c, key: k}\nfolder: f\nlog: {}\n')
+    const bootstrap = check<Bootstrap>(
+      'Bootstrap',
+      'platform: {url: a, signers: []}\ncontroller: {name: c, key: k}\nfolder: f\nlog: {}\n',
+    )
     const value = { platform: { url: 'a', signers: [] }, controller: { name: 'c', key: 'k' }, folder: 'f', log: {} }
     const filled = withDefaults('Bootstrap', value)
     equal(bootstrap.value, undefined)
     deepEqual(filled, {
-      ...value, platform: { ...value.platform, ref: 'refs/heads/main' }, log: { level: 'info', format: 'json' },
-      store: 'memory', transports: ['https'], pollSeconds: 30,
+      ...value,
+      platform: { ...value.platform, ref: 'refs/heads/main' },
+      log: { level: 'info', format: 'json' },
+      store: 'memory',
+      transports: ['https'],
+      pollSeconds: 30,
     })
     deepEqual(value.log, {})
     equal(withDefaults('Bootstrap', { ...value, pollSeconds: 5 }).pollSeconds, 5)
@@ -253,7 +392,10 @@ describe('withDefaults', () => {
   it('follows lists and resource_type', () => {
     const value: Deployment = {
       environment: { name: 'dev' },
-      resources: [{ resource_type: 'VDI', name: 'd', enabled: true }, { resource_type: 'RStudio', name: 'r', url: 'https://r.example', enabled: true }],
+      resources: [
+        { resource_type: 'VDI', name: 'd', enabled: true },
+        { resource_type: 'RStudio', name: 'r', url: 'https://r.example', enabled: true },
+      ],
     }
     const { resources } = withDefaults('Deployment', value)
     deepEqual(resources, [
@@ -300,30 +442,44 @@ describe('projects of existing users', () => {
   for (const project of ['request-sakila', 'request-omop-two-datasets', 'request-nasty', 'karectl-linkml-project']) {
     it(`accepts ${project}`, () => {
       for (const className of Object.keys(documents) as (keyof typeof documents)[]) {
-        deepEqual(read(project, className).filter(({ severity }) => severity === 'error'), [])
+        deepEqual(
+          read(project, className).filter(({ severity }) => severity === 'error'),
+          [],
+        )
       }
     })
   }
 
   it('warns of what the old tool wrote into governance', () => {
     const problems = read('karectl-linkml-project-with-generated-crs', 'Governance')
-    deepEqual(problems.map(({ severity, where }) => `${severity} ${showWhere(where!).split(':')[1]}`), ['warning 4', 'warning 5', 'warning 6', 'warning 72'])
+    deepEqual(
+      problems.map(({ severity, where }) => `${severity} ${showWhere(where!).split(':')[1]}`),
+      ['warning 5', 'warning 6', 'warning 7', 'warning 73'],
+    )
   })
 
   it('says which field an older deployment lacks', () => {
     const problems = read('karectl-linkml-project-with-generated-crs', 'Deployment')
-    deepEqual(problems.map(({ message }) => message), ['resources[0].resource_type is missing', 'resources[1].resource_type is missing'])
+    deepEqual(
+      problems.map(({ message }) => message),
+      ['resources[0].resource_type is missing', 'resources[1].resource_type is missing'],
+    )
   })
 })
 
 /** A document of a class with a wrong value in every field. */
 function fill(className: string, value: string): Record<string, unknown> {
   const fields: Record<string, readonly string[]> = {
-    Governance: ['project', 'users', 'release', 'requester', 'start_date'], Ingress: ['source', 'destination', 'datasets'],
-    Deployment: ['environment', 'resources', 'limit_range'], SourceConnectionSpec: ['type', 'host', 'port', 'tls', 'ca', 'databases', 'credentials'],
-    RepositorySpec: ['url', 'ref', 'requests', 'manifests', 'forge', 'records', 'credential'], Bootstrap: ['platform', 'controller', 'store', 'networks', 'transports'],
-    Statement: ['statement', 'phase', 'digests', 'decision', 'person'], LogEntry: ['log', 'number', 'time', 'event', 'action', 'actor'],
-    PersonSpec: ['displayName', 'emails', 'keys', 'accounts'], Config: ['bagit-info'],
+    Governance: ['project', 'users', 'release', 'requester', 'start_date'],
+    Ingress: ['source', 'destination', 'datasets'],
+    Deployment: ['environment', 'resources', 'limit_range'],
+    SourceConnectionSpec: ['type', 'host', 'port', 'tls', 'ca', 'databases', 'credentials'],
+    RepositorySpec: ['url', 'ref', 'requests', 'manifests', 'forge', 'records', 'credential'],
+    Bootstrap: ['platform', 'controller', 'store', 'networks', 'transports'],
+    Statement: ['statement', 'phase', 'digests', 'decision', 'person'],
+    LogEntry: ['log', 'number', 'time', 'event', 'action', 'actor'],
+    PersonSpec: ['displayName', 'emails', 'keys', 'accounts'],
+    Config: ['bagit-info'],
   }
   return Object.fromEntries(fields[className]!.flatMap(field => [[field, field.endsWith('s') ? [value] : value]]))
 }

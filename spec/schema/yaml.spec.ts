@@ -27,7 +27,15 @@ const number = fc.oneof(
   fc.double({ noNaN: true, noDefaultInfinity: true }).filter(value => !Number.isInteger(value)),
 )
 const { json } = fc.letrec(tie => ({
-  json: fc.oneof({ depthSize: 'small', withCrossShrink: true }, wholeText, number, fc.boolean(), fc.constant(null), tie('list'), tie('map')),
+  json: fc.oneof(
+    { depthSize: 'small', withCrossShrink: true },
+    wholeText,
+    number,
+    fc.boolean(),
+    fc.constant(null),
+    tie('list'),
+    tie('map'),
+  ),
   list: fc.array(tie('json'), { maxLength: 5 }),
   map: fc.dictionary(wholeText, tie('json'), { maxKeys: 5, noNullPrototype: true }),
 }))
@@ -38,7 +46,10 @@ describe('parseYaml', () => {
       fc.property(json, value => {
         const { documents, problems } = parse(stringify(value, { lineWidth: 0 }))
         deepEqual(problems, [])
-        deepEqual(documents.map(document => document.value), [value])
+        deepEqual(
+          documents.map(document => document.value),
+          [value],
+        )
       }),
     )
   })
@@ -48,14 +59,43 @@ describe('parseYaml', () => {
       fc.property(json, value => {
         const { documents, problems } = parse(JSON.stringify(value))
         deepEqual(problems, [])
-        deepEqual(documents.map(document => document.value), [value])
+        deepEqual(
+          documents.map(document => document.value),
+          [value],
+        )
       }),
     )
   })
 
   it('never throws, whatever the bytes', () => {
-    const syntax = fc.constantFrom('- ', ': ', '? ', '[', ']', '{', '}', ',', '&a ', '*a', '!!str ', '|\n', '"', "'", '\n', '  ', '---\n', '#', 'x', '%', '\t', '\\')
-    const hostile = fc.oneof(fc.uint8Array({ maxLength: 200 }), fc.array(syntax, { maxLength: 60 }).map(parts => Buffer.from(parts.join(''))))
+    const syntax = fc.constantFrom(
+      '- ',
+      ': ',
+      '? ',
+      '[',
+      ']',
+      '{',
+      '}',
+      ',',
+      '&a ',
+      '*a',
+      '!!str ',
+      '|\n',
+      '"',
+      "'",
+      '\n',
+      '  ',
+      '---\n',
+      '#',
+      'x',
+      '%',
+      '\t',
+      '\\',
+    )
+    const hostile = fc.oneof(
+      fc.uint8Array({ maxLength: 200 }),
+      fc.array(syntax, { maxLength: 60 }).map(parts => Buffer.from(parts.join(''))),
+    )
     fc.assert(
       fc.property(hostile, bytes => {
         const { documents, problems } = parse(bytes)
@@ -118,12 +158,19 @@ describe('parseYaml', () => {
 
   it('goes on with the documents behind a bad one', () => {
     const { documents, problems } = parse('a: 1\n---\nb: [\n---\nc: 3\n---\nd: 1\nd: 2\n---\ne: 5\n')
-    deepEqual(documents.map(({ value }) => value), [{ a: 1 }, { c: 3 }, { e: 5 }])
+    deepEqual(
+      documents.map(({ value }) => value),
+      [{ a: 1 }, { c: 3 }, { e: 5 }],
+    )
     ok(problems.some(({ where }) => where?.line === 8))
   })
 
   for (const [what, text, expected] of [
-    ['invalid UTF-8', Buffer.concat([Buffer.from('a: 1\nb: "x'), Buffer.from([0xff]), Buffer.from('"\n')]), /^2:6 the text is not UTF-8/],
+    [
+      'invalid UTF-8',
+      Buffer.concat([Buffer.from('a: 1\nb: "x'), Buffer.from([0xff]), Buffer.from('"\n')]),
+      /^2:6 the text is not UTF-8/,
+    ],
     ['NUL', 'a: 1\nb: \0\n', /^2:4 the control character U\+0000/],
     ['escaped NUL', 'a: "\\0"\n', /^1:4 the text holds a NUL/],
     ['a lone CR', 'a: 1\rb: 2\n', /^1:5 the control character U\+000D/],
@@ -160,7 +207,15 @@ describe('parseYaml', () => {
 
   it('never repeats a value in a problem', () => {
     const secret = 'hunter2hunter2'
-    for (const text of [`a: "${secret}\\q"`, `a: [${secret}`, `a: ${secret}: b`, `a: !${secret} b`, `a: *${secret}`, `"${secret}": 1\n"${secret}`, `%${secret}\n--- a`]) {
+    for (const text of [
+      `a: "${secret}\\q"`,
+      `a: [${secret}`,
+      `a: ${secret}: b`,
+      `a: !${secret} b`,
+      `a: *${secret}`,
+      `"${secret}": 1\n"${secret}`,
+      `%${secret}\n--- a`,
+    ]) {
       ok(refused(text).length > 0, text)
       ok(!JSON.stringify(parse(text).problems).includes(secret), text)
     }
@@ -205,7 +260,16 @@ describe('parseYaml', () => {
       this.timeout(60_000)
       const many = (text: string) => text.repeat(Math.floor(1_000_000 / text.length))
       const keys = Array.from({ length: 60_000 }, (_, index) => `k${index}: 1`)
-      for (const text of [many('\n'), many('! '), many('&a '), many(']'), many('"\\q'), many('a: b: c\n'), keys.join('\n'), `{${keys.join(',')}}`]) {
+      for (const text of [
+        many('\n'),
+        many('! '),
+        many('&a '),
+        many(']'),
+        many('"\\q'),
+        many('a: b: c\n'),
+        keys.join('\n'),
+        `{${keys.join(',')}}`,
+      ]) {
         const began = performance.now()
         parse(text)
         ok(performance.now() - began < 20_000)

@@ -22,7 +22,13 @@ export function makePerson(name: string, folder: string): PersonWithKey {
   const keyFile = join(folder, 'key')
   writeFileSync(keyFile, pair.private, { mode: 0o600 })
   writeFileSync(`${keyFile}.pub`, `${pair.public.trim()}\n`)
-  return { name, email: `${name}@hospital.example`, key: parsePrivateKey(pair.private), publicKey: pair.public.trim(), keyFile }
+  return {
+    name,
+    email: `${name}@hospital.example`,
+    key: parsePrivateKey(pair.private),
+    publicKey: pair.public.trim(),
+    keyFile,
+  }
 }
 
 const forever = new AbortController().signal
@@ -36,7 +42,8 @@ export async function git(folder: string, ...args: string[]): Promise<string> {
 export async function makeBare(path: string): Promise<void> {
   mkdirSync(path, { recursive: true })
   await git(path, 'init', '--quiet', '--bare', '--initial-branch=main', '.')
-  for (const setting of ['http.receivepack', 'uploadpack.allowFilter', 'uploadpack.allowAnySHA1InWant']) await git(path, 'config', setting, 'true')
+  for (const setting of ['http.receivepack', 'uploadpack.allowFilter', 'uploadpack.allowAnySHA1InWant'])
+    await git(path, 'config', setting, 'true')
 }
 
 export async function cloneOf(bare: string, folder: string, person: PersonWithKey): Promise<void> {
@@ -58,7 +65,10 @@ export function writeTree(folder: string, files: Readonly<Record<string, string 
 
 /** Commits everything in the clone; signed with the person's key unless told otherwise. */
 export async function commitAll(
-  folder: string, message: string, person: PersonWithKey, { sign = person.key as SshPrivateKey | undefined, time = new Date() } = {},
+  folder: string,
+  message: string,
+  person: PersonWithKey,
+  { sign = person.key as SshPrivateKey | undefined, time = new Date() } = {},
 ): Promise<string> {
   await git(folder, 'add', '--all')
   const tree = await git(folder, 'write-tree')
@@ -71,7 +81,10 @@ export async function commitAll(
     return git(folder, 'rev-parse', 'HEAD')
   }
   const bytes = makeCommit({ tree, parent, message, time, identity, sign: payload => signSsh(sign, 'git', payload) })
-  const { stdout } = await runGit(folder, ['hash-object', '-t', 'commit', '-w', '--stdin'], { signal: forever, input: bytes })
+  const { stdout } = await runGit(folder, ['hash-object', '-t', 'commit', '-w', '--stdin'], {
+    signal: forever,
+    input: bytes,
+  })
   const commit = stdout.toString().trim()
   await git(folder, 'update-ref', branch, commit)
   return commit

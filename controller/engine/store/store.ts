@@ -14,8 +14,13 @@ export interface StoredStatus {
   readonly report: StatusReport
   /** The plan in words: what is next, what is waited for, what would come then. */
   readonly next: readonly string[]
-  readonly waits: readonly { readonly reason: string; readonly message: string; readonly todo?: string; readonly on?: readonly string[] }[]
-  readonly then: readonly string[]
+  readonly waits: readonly {
+    readonly reason: string
+    readonly message: string
+    readonly todo?: string
+    readonly on?: readonly string[]
+  }[]
+  readonly later: readonly string[]
 }
 
 export interface Store {

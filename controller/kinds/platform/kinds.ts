@@ -1,7 +1,5 @@
 /** What the platform's kinds report of themselves. They are read from Git and act on nothing. */
 
-import type { Context, Kind, Plan, Reference, Resource, ResourceType } from '../../engine/kind.ts'
-import { asCratewrightError, catalogue, type ErrorCode } from '../../runtime/errors.ts'
 import type {
   ApproverGroupSpec,
   FileStoreSpec,
@@ -9,6 +7,8 @@ import type {
   RepositorySpec,
   SourceConnectionSpec,
 } from '../../../schemas/generated/types.ts'
+import type { Context, Kind, Plan, Reference, Resource, ResourceType } from '../../engine/kind.ts'
+import { asCratewrightError, catalogue, type ErrorCode } from '../../runtime/errors.ts'
 import { approverGroupType, fileStoreType, personType, repositoryType, sourceConnectionType } from '../types.ts'
 
 interface Finding {
@@ -25,7 +25,12 @@ interface DeclaredKind<Spec> {
 }
 
 /** A kind that only declares: observed, reported, never applied. */
-function declared<Spec>({ type, references = [], findings, summary }: DeclaredKind<Spec>): Kind<Spec, readonly Finding[]> {
+function declared<Spec>({
+  type,
+  references = [],
+  findings,
+  summary,
+}: DeclaredKind<Spec>): Kind<Spec, readonly Finding[]> {
   return {
     type,
     references: () => references,
@@ -33,7 +38,7 @@ function declared<Spec>({ type, references = [], findings, summary }: DeclaredKi
     plan: (_, found): Plan => ({
       steps: [],
       waits: found.map(({ code, message }) => ({ reason: code, message, todo: catalogue[code].todo })),
-      then: [],
+      later: [],
     }),
     apply: async () => ({ state: 'done' }),
     report: (resource, found) => {
@@ -79,9 +84,13 @@ export function platformKinds(room: PlatformRoom): Kind[] {
     references: [{ named: false, type: personType }],
     findings: async (resource, { snapshot }) => {
       const unknown = resource.spec.members.filter(({ person: name }) => !snapshot.get(personType, name))
-      return unknown.map(({ person: name }) => ({ code: 'DocumentInvalid', message: `member ${name} is not a declared Person, and counts for nothing` }))
+      return unknown.map(({ person: name }) => ({
+        code: 'DocumentInvalid',
+        message: `member ${name} is not a declared Person, and counts for nothing`,
+      }))
     },
-    summary: spec => `${count(spec.members.length, 'member')}, quorum ${spec.quorum ?? 1}, ${spec.phases.join(' and ')}`,
+    summary: spec =>
+      `${count(spec.members.length, 'member')}, quorum ${spec.quorum ?? 1}, ${spec.phases.join(' and ')}`,
   })
   const sourceConnection = declared<SourceConnectionSpec>({
     type: sourceConnectionType,

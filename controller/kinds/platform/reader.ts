@@ -39,21 +39,31 @@ export class ManifestReader implements Reader {
     const entries = (await this.#repository.list(commit, '', signal)).filter(({ path }) => /\.ya?ml$/.test(path))
     const problems: Problem[] = []
     if (entries.length > maxFiles) {
-      throw new CratewrightError('TreeTooLarge', `the repository holds ${entries.length} YAML files, and may hold ${maxFiles}`)
+      throw new CratewrightError(
+        'TreeTooLarge',
+        `the repository holds ${entries.length} YAML files, and may hold ${maxFiles}`,
+      )
     }
     const regular = entries.filter(({ path, mode }) => {
       const follows = mode === '100644' || mode === '100755'
       if (!follows) problems.push(problem('UnsafePath', `${path} is not a regular file`, { where: { file: path } }))
       return follows
     })
-    const blobs = await this.#repository.read(regular.map(({ oid }) => oid), maxBytes, signal)
+    const blobs = await this.#repository.read(
+      regular.map(({ oid }) => oid),
+      maxBytes,
+      signal,
+    )
     const files = new Map(regular.map(({ path, oid }) => [path, blobs.get(oid) ?? new Uint8Array()]))
     const read = readManifests(files, { repository: this.#source, commit })
     return { resources: read.resources, problems: [...problems, ...read.problems] }
   }
 }
 
-export function readManifests(files: ReadonlyMap<string, Uint8Array>, from: { repository: string; commit: Oid }): ReadResult {
+export function readManifests(
+  files: ReadonlyMap<string, Uint8Array>,
+  from: { repository: string; commit: Oid },
+): ReadResult {
   const problems: Problem[] = []
   const resources = new Map<string, Read>()
   for (const [file, content] of files) {
@@ -65,26 +75,45 @@ export function readManifests(files: ReadonlyMap<string, Uint8Array>, from: { re
       problems.push(...read.problems)
       if (!read.resource) continue
       const key = `${read.resource.type.kind} ${read.resource.name}`
-      if (resources.has(key)) problems.push(problem('DuplicateResource', `${key} is declared a second time`, { where: read.resource.origin.where }))
+      if (resources.has(key))
+        problems.push(
+          problem('DuplicateResource', `${key} is declared a second time`, { where: read.resource.origin.where }),
+        )
       else resources.set(key, read.resource)
     }
   }
   return { resources: [...resources.values()], problems }
 }
 
-function readManifest(document: SourceDocument, from: { repository: string; commit: Oid }): { resource?: Read; problems: Problem[] } {
+function readManifest(
+  document: SourceDocument,
+  from: { repository: string; commit: Oid },
+): { resource?: Read; problems: Problem[] } {
   const envelope = validate<{ kind: string; apiVersion?: string; metadata: { name: string } }>('Manifest', document)
   if (!envelope.value) return { problems: [...envelope.problems] }
   const { kind, apiVersion, metadata } = envelope.value
   const known = platformKinds.find(({ type }) => type.kind === kind)
   if (!known) {
     const kinds = platformKinds.map(({ type }) => type.kind).join(', ')
-    return { problems: [...envelope.problems, problem('KindUnknown', `kind ${kind} is not known here`, { where: document.at(['kind']), todo: `Use one of ${kinds}.` })] }
+    return {
+      problems: [
+        ...envelope.problems,
+        problem('KindUnknown', `kind ${kind} is not known here`, {
+          where: document.at(['kind']),
+          todo: `Use one of ${kinds}.`,
+        }),
+      ],
+    }
   }
   const { group, version } = known.type
   if (apiVersion !== undefined && apiVersion !== `${group}/${version}`) {
     const todo = `Write \`apiVersion: ${group}/${version}\`, or leave it out.`
-    return { problems: [...envelope.problems, problem('KindUnknown', `${kind} has no apiVersion ${apiVersion}`, { where: document.at(['apiVersion']), todo })] }
+    return {
+      problems: [
+        ...envelope.problems,
+        problem('KindUnknown', `${kind} has no apiVersion ${apiVersion}`, { where: document.at(['apiVersion']), todo }),
+      ],
+    }
   }
   const spec = validate<object>(known.specClass, document, ['spec'])
   const problems = [...envelope.problems, ...spec.problems]
@@ -92,7 +121,14 @@ function readManifest(document: SourceDocument, from: { repository: string; comm
   const origin = { ...from, where: document.at([]) }
   const warnings = problems.filter(({ severity }) => severity === 'warning')
   return {
-    resource: { type: known.type, namespace: '', name: metadata.name, spec: withDefaults(known.specClass, spec.value), origin, problems: warnings },
+    resource: {
+      type: known.type,
+      namespace: '',
+      name: metadata.name,
+      spec: withDefaults(known.specClass, spec.value),
+      origin,
+      problems: warnings,
+    },
     problems: problems.filter(({ severity }) => severity === 'error'),
   }
 }

@@ -14,7 +14,7 @@ import { renderReport, summarize } from './report-files.ts'
 import { type RequestedTable, requestedTables, resolveRequest, scopeDigest, scopeTables } from './resolve.ts'
 import { type OutputFile, stateOf } from './state.ts'
 import { detailOf, type RequestStep } from './steps.ts'
-import { confirmScope, type RequestRoom, smallCellThreshold, type StepContext, type StepTask } from './task.ts'
+import { confirmScope, type RequestRoom, type StepContext, type StepTask, smallCellThreshold } from './task.ts'
 
 export async function applyRequest(step: RequestStep, context: Context, room: RequestRoom): Promise<Outcome> {
   switch (step.action) {
@@ -42,11 +42,17 @@ async function runTask(step: RequestStep, context: Context, room: RequestRoom, t
   const at = stepContext(context, room)
   const { connection } = at.resolved
   const target = { name: `SourceConnection ${connection.name}`, limit: connection.spec.maxConnections ?? 4 }
-  const result = context.tasks.run(`${step.action}-${context.history.open?.number ?? 0}`, target, (signal, report) => task(at, signal, report))
+  const result = context.tasks.run(`${step.action}-${context.history.open?.number ?? 0}`, target, (signal, report) =>
+    task(at, signal, report),
+  )
   if (result.state === 'running') return result
   const ended = result.value
   if ('refused' in ended) {
-    return { state: 'failed', error: new CratewrightError('ApprovalVoid', ended.message), facts: { void: ended.refused } }
+    return {
+      state: 'failed',
+      error: new CratewrightError('ApprovalVoid', ended.message),
+      facts: { void: ended.refused },
+    }
   }
   const { failed, ...detail } = ended
   return failed ? { state: 'failed', error: failed, ...detail } : { state: 'done', ...detail }
@@ -128,26 +134,36 @@ const stageRelease: StepTask = async (at, signal, report) => {
   }
   const summary = reports.map(({ path, report: table }) => summarize(path, table, smallCellThreshold))
   return {
-    digests: { request: at.state.requestDigest, scope: at.state.validation?.scope ?? '', outputs: outputsDigest(files) },
+    digests: {
+      request: at.state.requestDigest,
+      scope: at.state.validation?.scope ?? '',
+      outputs: outputsDigest(files),
+    },
     facts: { files, summary, threshold: smallCellThreshold, startedAt, staging: store.location(release, 'staging') },
   }
 }
 
 async function extractDataset(
-  at: StepContext, store: FileStore, tables: readonly { table: RequestedTable; description: TableDescription }[],
-  signal: AbortSignal, report: (progress: Progress) => void,
+  at: StepContext,
+  store: FileStore,
+  tables: readonly { table: RequestedTable; description: TableDescription }[],
+  signal: AbortSignal,
+  report: (progress: Progress) => void,
 ): Promise<FinishedDataset> {
   const { room, resolved, release } = at
   const source = room.openSource(await room.targetOf(resolved.connection, resolved.database))
   const prepared = []
-  for (const { table, description } of tables) prepared.push({ description, file: await store.prepare(release, table.path) })
+  for (const { table, description } of tables)
+    prepared.push({ description, file: await store.prepare(release, table.path) })
   const extracted = await source.extract(
     {
       tables: prepared,
       k: smallCellThreshold,
       onProgress: ({ table, rows, bytes, estimatedRows }) =>
         report({
-          message: `table ${table}`, rows, bytes,
+          message: `table ${table}`,
+          rows,
+          bytes,
           ...(estimatedRows ? { fraction: Math.min(1, rows / estimatedRows) } : {}),
         }),
     },
@@ -173,4 +189,3 @@ async function readNote(store: FileStore, release: ReleaseKey, name: string): Pr
   const present = new Map((await store.list(release, 'staging'))?.map(({ path, size }) => [path, size]))
   return note.files.every(({ path, size }) => present.get(path) === size) ? note : undefined
 }
-

@@ -22,7 +22,11 @@ export interface Evidence {
   /** People and groups as the platform had them; undefined: that commit is not here. */
   platformAt(commit: Oid | undefined): Promise<{ persons: readonly PersonInfo[]; groups: readonly Group[] } | undefined>
   /** Who could not approve a content, and why; undefined: the history of the request is not here. */
-  barredAt(state: RequestState, projects: Oid | undefined, documents: ReadonlyMap<string, Uint8Array>): Promise<Barred | undefined>
+  barredAt(
+    state: RequestState,
+    projects: Oid | undefined,
+    documents: ReadonlyMap<string, Uint8Array>,
+  ): Promise<Barred | undefined>
   /** Keys that may seal bags. */
   readonly signers: readonly SshPublicKey[]
   /** The name of the SourceConnection that approvals were for, where it is known. */
@@ -41,9 +45,11 @@ export async function auditRequest(history: History, evidence: Evidence): Promis
     const before = historyUpTo(history, entry.number - 1)
     const room: Room = { history: before, evidence, findings }
     checkOrder(entry, stateOf(before), findings)
-    if (entry.event === 'noted' && (entry.action === 'create' || entry.action === 'change')) await auditContent(entry, room)
+    if (entry.event === 'noted' && (entry.action === 'create' || entry.action === 'change'))
+      await auditContent(entry, room)
     if (entry.event === 'noted' && entry.action === 'statement') await auditStatement(entry, room)
-    if (entry.event === 'noted' && (entry.action === 'sign-off' || entry.action === 'disclosure')) await auditDecision(entry, room)
+    if (entry.event === 'noted' && (entry.action === 'sign-off' || entry.action === 'disclosure'))
+      await auditDecision(entry, room)
     if (entry.event === 'outcome' && entry.result === 'done') await auditOutcome(entry, room)
   }
   return findings
@@ -53,15 +59,20 @@ export async function auditRequest(history: History, evidence: Evidence): Promis
 function checkOrder(entry: LogEntry, state: RequestState, findings: Finding[]): void {
   if (entry.event !== 'started') return
   const missing =
-    entry.action === 'stage-transfer' && state.signOff?.decision !== 'approve' ? 'an approved sign-off'
-    : entry.action === 'close' && state.disclosure?.decision !== 'approve' ? 'an approved disclosure'
-    : entry.action === 'publish' && !state.closing ? 'a closed release'
-    : undefined
+    entry.action === 'stage-transfer' && state.signOff?.decision !== 'approve'
+      ? 'an approved sign-off'
+      : entry.action === 'close' && state.disclosure?.decision !== 'approve'
+        ? 'an approved disclosure'
+        : entry.action === 'publish' && !state.closing
+          ? 'a closed release'
+          : undefined
   if (missing) findings.push(bad(entryFile(entry), `starts ${entry.action} without ${missing}`))
   for (const name of ['request', 'scope', 'outputs'] as const) {
     const digest = entry.digests?.[name]
-    const held = name === 'request' ? state.requestDigest : name === 'scope' ? state.validation?.scope : state.staging?.outputs
-    if (digest !== undefined && digest !== held) findings.push(bad(entryFile(entry), `is for another ${name} digest than what was approved`))
+    const held =
+      name === 'request' ? state.requestDigest : name === 'scope' ? state.validation?.scope : state.staging?.outputs
+    if (digest !== undefined && digest !== held)
+      findings.push(bad(entryFile(entry), `is for another ${name} digest than what was approved`))
   }
 }
 
@@ -74,7 +85,8 @@ async function auditContent(entry: LogEntry, { evidence, findings }: Room): Prom
     return
   }
   const digest = parseRequest(files, '').documents?.digest
-  if (digest !== entry.digests?.request) findings.push(bad(where, `its request digest is not that of the documents at commit ${content}`))
+  if (digest !== entry.digests?.request)
+    findings.push(bad(where, `its request digest is not that of the documents at commit ${content}`))
 }
 
 async function auditStatement(entry: LogEntry, { history, evidence, findings }: Room): Promise<void> {
@@ -124,12 +136,19 @@ async function auditDecision(entry: LogEntry, { history, evidence, findings }: R
   const documents = await evidence.documentsAt(state.content)
   const barred = (documents && (await evidence.barredAt(state, entry.commits?.projects, documents))) ?? new Map()
   const names = new Set(platform.persons.map(({ name }) => name))
-  const views = groupsFor(platform.groups, { phase, project: entry.project, source }).map(group => viewOf(group, new Date(entry.time), barred, names))
+  const views = groupsFor(platform.groups, { phase, project: entry.project, source }).map(group =>
+    viewOf(group, new Date(entry.time), barred, names),
+  )
   const votes = state.counted.filter(counted => counted.phase === phase)
   const { decision } = tally(views, votes)
   const noted = (entry.facts as { decision?: string } | undefined)?.decision
   if (decision !== noted) {
-    findings.push(bad(where, `says ${noted}, and the statements before it ${decision === undefined ? 'decide nothing' : `say ${decision}`}`))
+    findings.push(
+      bad(
+        where,
+        `says ${noted}, and the statements before it ${decision === undefined ? 'decide nothing' : `say ${decision}`}`,
+      ),
+    )
   }
 }
 
@@ -138,11 +157,13 @@ async function auditOutcome(entry: LogEntry, { history, evidence, findings }: Ro
   const state = stateOf(history)
   if (entry.action === 'stage-transfer') {
     const { files = [] } = (entry.facts ?? {}) as { files?: OutputFile[] }
-    if (outputsDigest(files) !== entry.digests?.outputs) findings.push(bad(where, 'its outputs digest is not that of its files'))
+    if (outputsDigest(files) !== entry.digests?.outputs)
+      findings.push(bad(where, 'its outputs digest is not that of its files'))
   }
   if (entry.action === 'publish') {
     const { manifestSha512 } = (entry.facts ?? {}) as { manifestSha512?: string }
-    if (manifestSha512 !== state.closing?.manifestSha512) findings.push(bad(where, 'says that another bag was published than was closed'))
+    if (manifestSha512 !== state.closing?.manifestSha512)
+      findings.push(bad(where, 'says that another bag was published than was closed'))
   }
   if (entry.action === 'close') await auditClosing(entry, history, evidence, findings)
 }
@@ -166,9 +187,14 @@ async function auditClosing(entry: LogEntry, history: History, evidence: Evidenc
   try {
     const store = renderRelease(upToStart, documents, 'store')
     const git = renderRelease(upToStart, documents, 'git')
-    if (sha512(store.manifest) !== facts.manifestSha512) findings.push(bad(where, 'its manifest is not the one that the log makes'))
-    if (sha512(store.tagManifest) !== facts.tagmanifestSha512) findings.push(bad(where, 'its tag manifest is not the one that the log makes'))
-    for (const [signature, content] of [[facts.signature, store.tagManifest], [facts.gitSignature, git.tagManifest]] as const) {
+    if (sha512(store.manifest) !== facts.manifestSha512)
+      findings.push(bad(where, 'its manifest is not the one that the log makes'))
+    if (sha512(store.tagManifest) !== facts.tagmanifestSha512)
+      findings.push(bad(where, 'its tag manifest is not the one that the log makes'))
+    for (const [signature, content] of [
+      [facts.signature, store.tagManifest],
+      [facts.gitSignature, git.tagManifest],
+    ] as const) {
       const finding = sealFinding(where, signature, content, evidence.signers)
       if (finding) findings.push(finding)
     }
@@ -178,13 +204,19 @@ async function auditClosing(entry: LogEntry, history: History, evidence: Evidenc
 }
 
 /** What is wrong with the controller's signature over a tag manifest. */
-export function sealFinding(where: string, signature: string, tagManifest: Uint8Array, signers: readonly SshPublicKey[]): Finding | undefined {
+export function sealFinding(
+  where: string,
+  signature: string,
+  tagManifest: Uint8Array,
+  signers: readonly SshPublicKey[],
+): Finding | undefined {
   try {
     const key = verifySsh(signature, bagNamespace, tagManifest)
     if (signers.length === 0) return note(where, `the bag is sealed by ${key.fingerprint}`)
-    return signers.some(({ fingerprint }) => fingerprint === key.fingerprint) ? undefined : bad(where, `the bag is sealed by ${key.fingerprint}, which is no declared signer`)
+    return signers.some(({ fingerprint }) => fingerprint === key.fingerprint)
+      ? undefined
+      : bad(where, `the bag is sealed by ${key.fingerprint}, which is no declared signer`)
   } catch (error) {
     return bad(where, `the seal of the bag is not valid: ${asCratewrightError(error).message}`)
   }
 }
-

@@ -17,16 +17,28 @@ const maxCommits = 2_000
 
 /** `since`: the commit whose content was approved last; only what came after it has an author who matters. */
 export async function authorsOf(
-  repository: GitRepository, tip: Oid, since: Oid | undefined, folder: string, persons: readonly PersonInfo[], signal: AbortSignal,
+  repository: GitRepository,
+  tip: Oid,
+  since: Oid | undefined,
+  folder: string,
+  persons: readonly PersonInfo[],
+  signal: AbortSignal,
 ): Promise<Authors> {
   const paths = pathsIn(folder)
-  const base = since !== undefined && (await repository.isAncestor(since, tip, signal).catch(() => false)) ? since : undefined
-  const commits = await repository.history({ tip, paths, limit: maxCommits + 1, ...(base ? { since: base } : {}) }, signal)
+  const base =
+    since !== undefined && (await repository.isAncestor(since, tip, signal).catch(() => false)) ? since : undefined
+  const commits = await repository.history(
+    { tip, paths, limit: maxCommits + 1, ...(base ? { since: base } : {}) },
+    signal,
+  )
   const changing = []
   for (const commit of commits) {
     if (commit.parents.length < 2 || (await changesAnything(repository, commit, paths, signal))) changing.push(commit)
   }
-  const signatures = await repository.signatures(changing.map(({ oid }) => oid), signal)
+  const signatures = await repository.signatures(
+    changing.map(({ oid }) => oid),
+    signal,
+  )
   const names = new Set<string>()
   const coAuthors = new Set<string>()
   const unattributed: { commit: Oid; reason: string }[] = []
@@ -37,7 +49,8 @@ export async function authorsOf(
     if (person) names.add(person.name)
     else unattributed.push({ commit: commit.oid, reason: whyUnknown(signature) })
   }
-  if (commits.length > maxCommits) unattributed.push({ commit: commits.at(-1)?.oid ?? tip, reason: `is one of more than ${maxCommits}` })
+  if (commits.length > maxCommits)
+    unattributed.push({ commit: commits.at(-1)?.oid ?? tip, reason: `is one of more than ${maxCommits}` })
   return { persons: [...names].sort(), coAuthors: [...coAuthors].sort(), unattributed }
 }
 
@@ -46,9 +59,17 @@ export function pathsIn(folder: string): string[] {
 }
 
 /** A merge whose content equals one of its parents' brings nothing of its own, whoever made it. */
-async function changesAnything(repository: GitRepository, commit: { oid: Oid; parents: readonly Oid[] }, paths: readonly string[], signal: AbortSignal) {
+async function changesAnything(
+  repository: GitRepository,
+  commit: { oid: Oid; parents: readonly Oid[] },
+  paths: readonly string[],
+  signal: AbortSignal,
+) {
   const sides = [commit.oid, ...commit.parents]
-  const ids = await repository.ids(sides.flatMap(oid => paths.map(path => ({ commit: oid, path }))), signal)
+  const ids = await repository.ids(
+    sides.flatMap(oid => paths.map(path => ({ commit: oid, path }))),
+    signal,
+  )
   const contentOf = (side: number) => ids.slice(side * paths.length, (side + 1) * paths.length).join(' ')
   return !commit.parents.some((_, index) => contentOf(index + 1) === contentOf(0))
 }

@@ -1,12 +1,12 @@
 /** The documents of a data access request: read, checked, digested. */
 
+import type { Config, Deployment, Governance, Ingress } from '../../../schemas/generated/types.ts'
 import type { GitRepository, Oid, TreeEntry } from '../../git/repository.ts'
 import { digestOf } from '../../runtime/canonical.ts'
 import { type Problem, problem } from '../../runtime/errors.ts'
 import { parseToml } from '../../schema/toml.ts'
 import { validate } from '../../schema/validate.ts'
 import { parseYaml } from '../../schema/yaml.ts'
-import type { Config, Deployment, Governance, Ingress } from '../../../schemas/generated/types.ts'
 
 /** The four files that make a request, relative to its folder. */
 export const requestFiles = {
@@ -43,24 +43,41 @@ export interface RequestFolder {
 }
 
 /** Reads the four files of the request in `folder` ('' = the repository's root) at a commit. Never follows a link. */
-export async function readFolder(repository: GitRepository, commit: Oid, folder: string, signal: AbortSignal): Promise<RequestFolder> {
+export async function readFolder(
+  repository: GitRepository,
+  commit: Oid,
+  folder: string,
+  signal: AbortSignal,
+): Promise<RequestFolder> {
   const entries = await repository.list(commit, folder, signal)
   const problems = entries.slice(0, maxFolderEntries).flatMap(entry => unsafe(entry))
   if (entries.length > maxFolderEntries) {
-    problems.push(problem('TreeTooLarge', `the folder holds ${entries.length} files, and may hold ${maxFolderEntries}`, { where: { file: folder } }))
+    problems.push(
+      problem('TreeTooLarge', `the folder holds ${entries.length} files, and may hold ${maxFolderEntries}`, {
+        where: { file: folder },
+      }),
+    )
   }
   const wanted = Object.values(requestFiles).flatMap(name => {
     const path = folder === '' ? name : `${folder}/${name}`
     const entry = entries.find(candidate => candidate.path === path && isRegular(candidate))
     return entry ? [{ name, path, oid: entry.oid }] : []
   })
-  const blobs = await repository.read(wanted.map(({ oid }) => oid), maxDocumentBytes * 8, signal)
+  const blobs = await repository.read(
+    wanted.map(({ oid }) => oid),
+    maxDocumentBytes * 8,
+    signal,
+  )
   const files = new Map<string, Uint8Array>()
   for (const { name, path, oid } of wanted) {
     const content = blobs.get(oid)
     if (!content) continue
     if (content.byteLength > maxDocumentBytes) {
-      problems.push(problem('DocumentTooLarge', `the file has ${content.byteLength} bytes, and may have ${maxDocumentBytes}`, { where: { file: path } }))
+      problems.push(
+        problem('DocumentTooLarge', `the file has ${content.byteLength} bytes, and may have ${maxDocumentBytes}`, {
+          where: { file: path },
+        }),
+      )
     } else files.set(name, content)
   }
   return { entries, files, problems }
@@ -73,7 +90,12 @@ export function parseRequest(files: ReadonlyMap<string, Uint8Array>, prefix: str
     const file = prefix === '' ? name : `${prefix}/${name}`
     const content = files.get(name)
     if (!content) {
-      problems.push(problem('DocumentMissing', `${name} is missing`, { where: { file }, todo: `Add ${file}; \`examples/\` has one to start from.` }))
+      problems.push(
+        problem('DocumentMissing', `${name} is missing`, {
+          where: { file },
+          todo: `Add ${file}; \`examples/\` has one to start from.`,
+        }),
+      )
       return undefined
     }
     const parsed = name.endsWith('.toml') ? asDocuments(parseToml(content, file)) : parseYaml(content, file)
@@ -81,7 +103,12 @@ export function parseRequest(files: ReadonlyMap<string, Uint8Array>, prefix: str
     const [document, second] = parsed.documents
     if (!document || parsed.problems.length > 0) return undefined
     if (second) {
-      problems.push(problem('DocumentInvalid', `${name} holds more than one document`, { where: second.at([]), todo: 'Keep the first one only.' }))
+      problems.push(
+        problem('DocumentInvalid', `${name} holds more than one document`, {
+          where: second.at([]),
+          todo: 'Keep the first one only.',
+        }),
+      )
       return undefined
     }
     const checked = validate<T>(className, document)
@@ -94,10 +121,19 @@ export function parseRequest(files: ReadonlyMap<string, Uint8Array>, prefix: str
   const deployment = read<Deployment>(requestFiles.deployment, 'Deployment')
   if (!config || !governance || !ingress || !deployment) return { documents: undefined, problems }
   const digest = requestDigest({
-    governance: governance.written, ingress: ingress.written, deployment: deployment.written, config: config.written,
+    governance: governance.written,
+    ingress: ingress.written,
+    deployment: deployment.written,
+    config: config.written,
   })
   return {
-    documents: { governance: governance.value, ingress: ingress.value, deployment: deployment.value, config: config.value, digest },
+    documents: {
+      governance: governance.value,
+      ingress: ingress.value,
+      deployment: deployment.value,
+      config: config.value,
+      digest,
+    },
     problems,
   }
 }
@@ -106,13 +142,19 @@ export function parseRequest(files: ReadonlyMap<string, Uint8Array>, prefix: str
  * SHA-256 over the RFC 8785 JSON of the documents as written: no default filled in, what the old tool wrote back left out,
  * so that taking over a request from it does not change what was asked for.
  */
-export function requestDigest(written: { governance: unknown; ingress: unknown; deployment: unknown; config: unknown }): string {
+export function requestDigest(written: {
+  governance: unknown
+  ingress: unknown
+  deployment: unknown
+  config: unknown
+}): string {
   const governance = clone(written.governance)
   for (const key of ['id', 'start_time', 'actions']) delete objectAt(governance, 'project')?.[key]
   const ingress = clone(written.ingress)
   const datasets = ingress.datasets
   if (Array.isArray(datasets)) {
-    for (const dataset of datasets) for (const key of ['locations', 'staging_path', 'publish_path']) delete (dataset as Dict)[key]
+    for (const dataset of datasets)
+      for (const key of ['locations', 'staging_path', 'publish_path']) delete (dataset as Dict)[key]
   }
   const { deployment, config } = written
   return digestOf({ schema: 'cratewright.dev/request/v1', governance, ingress, deployment, config })
@@ -144,6 +186,7 @@ function unsafe({ path, mode }: TreeEntry): Problem[] {
   if (mode === '160000') return refuse('is a submodule; submodules are never fetched')
   if (!isRegular({ path, mode, oid: '', size: undefined })) return refuse(`has file mode ${mode}`)
   if (/[\u0000-\u001f\u007f]/.test(path)) return refuse('has control characters in its name')
-  if (path.split('/').some(segment => segment === '..' || segment === '.' || segment === '')) return refuse('leads out of its folder')
+  if (path.split('/').some(segment => segment === '..' || segment === '.' || segment === ''))
+    return refuse('leads out of its folder')
   return []
 }

@@ -1,12 +1,19 @@
 /** What is known of a request before anything is decided: its log, its content, who wrote it, what was signed. */
 
+import type { ApproverGroupSpec, Governance, PersonSpec } from '../../../schemas/generated/types.ts'
 import type { Context, History, Resource } from '../../engine/kind.ts'
 import type { GitRepository, Oid } from '../../git/repository.ts'
 import { type Barred, type Group, type GroupView, groupsFor, viewOf, whyNot } from '../../records/approval.ts'
-import { maxStatementBytes, type PersonInfo, type Reading, readStatement, type StatementFile, type Subject } from '../../records/statement.ts'
+import {
+  maxStatementBytes,
+  type PersonInfo,
+  type Reading,
+  readStatement,
+  type StatementFile,
+  type Subject,
+} from '../../records/statement.ts'
 import { sha256Hex } from '../../runtime/canonical.ts'
 import { CratewrightError, type Problem } from '../../runtime/errors.ts'
-import type { ApproverGroupSpec, Governance, PersonSpec } from '../../../schemas/generated/types.ts'
 import { approverGroupType, personType } from '../types.ts'
 import { type Authors, authorsOf, pathsIn } from './authors.ts'
 import { parseRequest, type RequestDocuments, readFolder } from './documents.ts'
@@ -65,7 +72,10 @@ export interface RequestObserved {
 const maxStatements = 200
 
 export async function observeRequest(
-  resource: Resource<RequestSpec>, context: Context, repository: GitRepository, tre: Tre,
+  resource: Resource<RequestSpec>,
+  context: Context,
+  repository: GitRepository,
+  tre: Tre,
 ): Promise<RequestObserved> {
   const { snapshot, history, signal, asked } = context
   const { documents, folder } = resource.spec
@@ -86,7 +96,17 @@ export async function observeRequest(
   const phase = waitingFor(state)
   const approval =
     phase && authors && resolved
-      ? await observeApproval(phase, { resource, context, repository, state, authors, persons, groups, documents, source: resolved.connection.name })
+      ? await observeApproval(phase, {
+          resource,
+          context,
+          repository,
+          state,
+          authors,
+          persons,
+          groups,
+          documents,
+          source: resolved.connection.name,
+        })
       : undefined
   return { ...known, headTime: commit?.time ?? 0, changes, resolved, resolveProblems: problems, authors, approval }
 }
@@ -101,7 +121,11 @@ export function waitingFor({ phase, signOff, disclosure }: RequestState): 'SignO
  * back is another generation than one that never changed.
  */
 async function contentChanges(
-  repository: GitRepository, state: RequestState, head: Oid, resource: Resource<RequestSpec>, signal: AbortSignal,
+  repository: GitRepository,
+  state: RequestState,
+  head: Oid,
+  resource: Resource<RequestSpec>,
+  signal: AbortSignal,
 ): Promise<ContentChange[]> {
   const { documents, folder } = resource.spec
   if (state.id === undefined || head === state.seen || !documents) return []
@@ -111,14 +135,22 @@ async function contentChanges(
     throw error
   })
   if (!grown) return [{ ...now, because: 'history' }]
-  const commits = await repository.history({ tip: head, since: state.seen, paths: pathsIn(folder), firstParent: true, limit: 100 }, signal)
+  const commits = await repository.history(
+    { tip: head, since: state.seen, paths: pathsIn(folder), firstParent: true, limit: 100 },
+    signal,
+  )
   const changes: ContentChange[] = []
   let before: string | undefined = state.requestDigest
   for (const { oid } of [...commits].reverse()) {
     const { files } = await readFolder(repository, oid, folder, signal)
     const parsed = parseRequest(files, folder).documents
     if (parsed?.digest !== before) {
-      changes.push({ commit: oid, digest: parsed?.digest, release: parsed?.governance.release ?? 1, because: 'request' })
+      changes.push({
+        commit: oid,
+        digest: parsed?.digest,
+        release: parsed?.governance.release ?? 1,
+        because: 'request',
+      })
     }
     before = parsed?.digest
   }
@@ -150,12 +182,21 @@ async function observeApproval(phase: 'SignOff' | 'Disclosure', room: ApprovalRo
     const reading = readStatement(file, subject, context.history, persons)
     const digest = sha256Hex(file.text)
     const counted = state.counted.some(({ sha256 }) => sha256 === digest)
-    return { file, reading, counted, ignored: reading.state === 'ignored' ? reading.reason : refusal(reading, groups, views, barred) }
+    return {
+      file,
+      reading,
+      counted,
+      ignored: reading.state === 'ignored' ? reading.reason : refusal(reading, groups, views, barred),
+    }
   })
   return { phase, groups, views, barred, subject, statements }
 }
 
-export function subjectOf(phase: 'SignOff' | 'Disclosure', resource: { namespace: string; name: string }, state: RequestState): Subject {
+export function subjectOf(
+  phase: 'SignOff' | 'Disclosure',
+  resource: { namespace: string; name: string },
+  state: RequestState,
+): Subject {
   const scope = state.validation?.scope
   const outputs = phase === 'Disclosure' ? state.staging?.outputs : undefined
   return {
@@ -169,7 +210,12 @@ export function subjectOf(phase: 'SignOff' | 'Disclosure', resource: { namespace
   }
 }
 
-function refusal(reading: Reading & { state: 'sound' }, groups: readonly Group[], views: readonly GroupView[], barred: Barred): string | undefined {
+function refusal(
+  reading: Reading & { state: 'sound' },
+  groups: readonly Group[],
+  views: readonly GroupView[],
+  barred: Barred,
+): string | undefined {
   if (reading.statement.decision === 'withdraw') return 'withdrawing an approval is not provided yet; reject instead'
   return whyNot(reading.person.name, groups, views, barred)
 }
@@ -179,21 +225,36 @@ export function barredFrom(governance: Governance, authors: Authors, persons: re
   const barred = new Map<string, string>()
   for (const person of persons) {
     const emails = new Set((person.spec.emails ?? []).map(email => email.toLowerCase()))
-    const isOne = (user: { username: string; email?: string }) => user.username === person.name || (user.email !== undefined && emails.has(user.email.toLowerCase()))
+    const isOne = (user: { username: string; email?: string }) =>
+      user.username === person.name || (user.email !== undefined && emails.has(user.email.toLowerCase()))
     if (authors.persons.includes(person.name)) barred.set(person.name, 'wrote this request')
-    else if (authors.coAuthors.some(email => emails.has(email))) barred.set(person.name, 'is named as co-author of this request')
-    else if (governance.requester !== undefined && isOne({ username: governance.requester, email: governance.requester })) barred.set(person.name, 'asks for this data')
+    else if (authors.coAuthors.some(email => emails.has(email)))
+      barred.set(person.name, 'is named as co-author of this request')
+    else if (
+      governance.requester !== undefined &&
+      isOne({ username: governance.requester, email: governance.requester })
+    )
+      barred.set(person.name, 'asks for this data')
     else if (governance.users.some(isOne)) barred.set(person.name, 'is a user of this project')
   }
   return barred
 }
 
-async function statementFiles(repository: GitRepository, commit: Oid, folder: string, signal: AbortSignal): Promise<StatementFile[]> {
+async function statementFiles(
+  repository: GitRepository,
+  commit: Oid,
+  folder: string,
+  signal: AbortSignal,
+): Promise<StatementFile[]> {
   const base = folder === '' ? 'sign-offs' : `${folder}/sign-offs`
-  const entries = (await repository.list(commit, base, signal)).filter(({ mode }) => mode === '100644' || mode === '100755')
+  const entries = (await repository.list(commit, base, signal)).filter(
+    ({ mode }) => mode === '100644' || mode === '100755',
+  )
   const wanted = entries.filter(({ path }) => path.endsWith('.yaml')).slice(0, maxStatements)
   const signatures = new Map(entries.filter(({ path }) => path.endsWith('.yaml.sig')).map(entry => [entry.path, entry]))
-  const oids = wanted.flatMap(({ oid, path }) => [oid, signatures.get(`${path}.sig`)?.oid]).filter(oid => oid !== undefined)
+  const oids = wanted
+    .flatMap(({ oid, path }) => [oid, signatures.get(`${path}.sig`)?.oid])
+    .filter(oid => oid !== undefined)
   const blobs = await readEach(repository, oids, signal)
   return wanted.flatMap(({ path, oid }) => {
     const text = blobs.get(oid)
@@ -203,7 +264,11 @@ async function statementFiles(repository: GitRepository, commit: Oid, folder: st
 }
 
 /** One that is too large is left out, and does not spoil the others. */
-async function readEach(repository: GitRepository, oids: readonly Oid[], signal: AbortSignal): Promise<ReadonlyMap<Oid, Uint8Array>> {
+async function readEach(
+  repository: GitRepository,
+  oids: readonly Oid[],
+  signal: AbortSignal,
+): Promise<ReadonlyMap<Oid, Uint8Array>> {
   try {
     return await repository.read(oids, maxStatementBytes, signal)
   } catch (error) {

@@ -23,24 +23,34 @@ const life = [
 
 export function planRequest(resource: Resource<RequestSpec>, observed: RequestObserved): RequestPlan {
   const { state, documents, changes, resolved, resolveProblems, authors } = observed
-  if (resource.missing) return waiting({ reason: 'Missing', message: `the folder of ${resource.name} is gone from the watched branch: work stops, nothing is withdrawn`, todo: 'Put the folder back to go on.' })
+  if (resource.missing)
+    return waiting({
+      reason: 'Missing',
+      message: `the folder of ${resource.name} is gone from the watched branch: work stops, nothing is withdrawn`,
+      todo: 'Put the folder back to go on.',
+    })
   if (!documents) return waiting(...problemWaits(resource.problems))
-  if (state.id === undefined) return { steps: [createStep(resource, observed)], waits: [], then: thenFrom('validate') }
+  if (state.id === undefined) return { steps: [createStep(resource, observed)], waits: [], later: thenFrom('validate') }
 
   const release = documents.governance.release ?? 1
   const taken = Math.max(state.closedRelease, state.publishedRelease)
   if (changes.length > 0) {
     if (taken >= release) return waiting(releaseTaken(state, taken))
-    return { steps: changeSteps(observed, resource.spec.folder), waits: [], then: thenFrom('validate') }
+    return { steps: changeSteps(observed, resource.spec.folder), waits: [], later: thenFrom('validate') }
   }
-  if (state.phase === 'Published') return { steps: [], waits: [], then: [] }
-  if (state.phase === 'Rejected') return waiting({ reason: 'Rejected', message: rejectedBy(state), todo: 'Change the request to ask again.' })
+  if (state.phase === 'Published') return { steps: [], waits: [], later: [] }
+  if (state.phase === 'Rejected')
+    return waiting({ reason: 'Rejected', message: rejectedBy(state), todo: 'Change the request to ask again.' })
   if (taken >= release && !state.closing) return waiting(releaseTaken(state, taken))
   if (resolveProblems.length > 0 || !resolved) return waiting(...problemWaits(resolveProblems))
   if (authors && authors.unattributed.length > 0) {
     const [first] = authors.unattributed
     const more = authors.unattributed.length > 1 ? ` (and ${authors.unattributed.length - 1} more)` : ''
-    return waiting({ reason: 'Unattributed', message: `commit ${first?.commit} ${first?.reason}${more}: nobody can tell who wrote this request`, todo: catalogue.Unattributed.todo })
+    return waiting({
+      reason: 'Unattributed',
+      message: `commit ${first?.commit} ${first?.reason}${more}: nobody can tell who wrote this request`,
+      todo: catalogue.Unattributed.todo,
+    })
   }
 
   const base = { generation: state.generation, release: state.release }
@@ -48,59 +58,96 @@ export function planRequest(resource: Resource<RequestSpec>, observed: RequestOb
   if (state.validation && state.validation.inputs !== resolved.inputs && (state.validation.ok || state.signOff)) {
     const voids = state.signOff !== undefined
     const step: RequestStep = {
-      ...base, action: 'change', because: 'platform', record: 'noted', generation: state.generation + 1, digests: request, voids,
-      folder: state.folder, content: state.content, seen: observed.head,
+      ...base,
+      action: 'change',
+      because: 'platform',
+      record: 'noted',
+      generation: state.generation + 1,
+      digests: request,
+      voids,
+      folder: state.folder,
+      content: state.content,
+      seen: observed.head,
       summary: `note that the connection or the store of this request was changed${voids ? ', which voids its approvals' : ''}`,
     }
-    return { steps: [step], waits: [], then: thenFrom('validate') }
+    return { steps: [step], waits: [], later: thenFrom('validate') }
   }
   if (!state.validation || (!state.validation.ok && (observed.asked || state.validation.inputs !== resolved.inputs))) {
     const step: RequestStep = {
-      ...base, action: 'validate', record: 'pair', digests: request, inputs: resolved.inputs,
+      ...base,
+      action: 'validate',
+      record: 'pair',
+      digests: request,
+      inputs: resolved.inputs,
       summary: 'compare tables, columns and types with the source’s catalogue',
     }
-    return { steps: [step], waits: [], then: thenFrom('sign-off') }
+    return { steps: [step], waits: [], later: thenFrom('sign-off') }
   }
   if (!state.validation.ok) {
     const { code, message } = state.validation.error ?? { code: 'Internal', message: '' }
-    return waiting({ reason: code, message, todo: 'Correct the request, or ask for another look with `cratewright reconcile` once the source is right.' })
+    return waiting({
+      reason: code,
+      message,
+      todo: 'Correct the request, or ask for another look with `cratewright reconcile` once the source is right.',
+    })
   }
   const scope = { ...request, ...(state.validation.scope ? { scope: state.validation.scope } : {}) }
   if (!state.signOff) return approvalPlan(observed, 'sign-off')
   if (!state.staging) {
     if (state.stagingVoid !== undefined && !observed.asked) {
-      return waiting({ reason: 'ApprovalVoid', message: state.stagingVoid, todo: 'Find out who changed the files, then stage again with `cratewright reconcile`.' })
+      return waiting({
+        reason: 'ApprovalVoid',
+        message: state.stagingVoid,
+        todo: 'Find out who changed the files, then stage again with `cratewright reconcile`.',
+      })
     }
     const step: RequestStep = {
-      ...base, action: 'stage-transfer', record: 'pair', digests: scope,
+      ...base,
+      action: 'stage-transfer',
+      record: 'pair',
+      digests: scope,
       summary: `extract ${state.validation.tables.length} tables to staging`,
       ...(state.stagingVoid === undefined ? {} : { destroys: 'what is staged for this release now' }),
     }
-    return { steps: [step], waits: [], then: thenFrom('disclosure') }
+    return { steps: [step], waits: [], later: thenFrom('disclosure') }
   }
   if (!state.disclosure) return approvalPlan(observed, 'disclosure')
   const all = { ...scope, outputs: state.staging.outputs }
   if (!state.closing) {
     const step: RequestStep = {
-      ...base, action: 'close', record: 'pair', digests: all, resources: usedResources(observed),
+      ...base,
+      action: 'close',
+      record: 'pair',
+      digests: all,
+      resources: usedResources(observed),
       summary: `seal release ${state.release} as a bag`,
     }
-    return { steps: [step], waits: [], then: thenFrom('publish') }
+    return { steps: [step], waits: [], later: thenFrom('publish') }
   }
   const step: RequestStep = {
-    ...base, action: 'publish', record: 'pair', digests: all,
+    ...base,
+    action: 'publish',
+    record: 'pair',
+    digests: all,
     summary: `move release ${state.release} from staging to production`,
     destroys: 'the staged copy: it is moved',
   }
-  return { steps: [step], waits: [], then: [] }
+  return { steps: [step], waits: [], later: [] }
 }
 
 function createStep(resource: Resource<RequestSpec>, { documents, head, headTime, tre }: RequestObserved): RequestStep {
   const seed = [resource.namespace, head, resource.name].join('\0')
   return {
-    action: 'create', record: 'noted', generation: 1, release: documents?.governance.release ?? 1,
+    action: 'create',
+    record: 'noted',
+    generation: 1,
+    release: documents?.governance.release ?? 1,
     folder: resource.spec.folder,
-    digests: { request: documents?.digest ?? '' }, id: `urn:uuid:${derivedUuid(new Date(headTime * 1000), seed)}`, content: head, seen: head, tre,
+    digests: { request: documents?.digest ?? '' },
+    id: `urn:uuid:${derivedUuid(new Date(headTime * 1000), seed)}`,
+    content: head,
+    seen: head,
+    tre,
     summary: 'give the request an id and begin its log',
   }
 }
@@ -110,8 +157,16 @@ function changeSteps({ changes, state, head }: RequestObserved, folder: string):
   return sound.map((change, index) => {
     const voids = index === 0 && state.signOff !== undefined
     return {
-      action: 'change', record: 'noted', because: change.because, generation: state.generation + index + 1, release: change.release,
-      folder, digests: { request: change.digest }, content: change.commit, seen: index === sound.length - 1 ? head : change.commit, voids,
+      action: 'change',
+      record: 'noted',
+      because: change.because,
+      generation: state.generation + index + 1,
+      release: change.release,
+      folder,
+      digests: { request: change.digest },
+      content: change.commit,
+      seen: index === sound.length - 1 ? head : change.commit,
+      voids,
       summary: `note that the request was changed by commit ${change.commit.slice(0, 12)}${voids ? ', which voids its approvals' : ''}`,
     }
   })
@@ -124,14 +179,25 @@ function approvalPlan(observed: RequestObserved, action: 'sign-off' | 'disclosur
   const [broken] = platformProblems
   if (broken) {
     const where = broken.where ? `${showWhere(broken.where)}: ` : ''
-    return waiting({ reason: 'PlatformInvalid', message: `it is not known who may approve while the platform repository has errors (${where}${broken.message})`, todo: 'Ask an admin to correct it.' })
+    return waiting({
+      reason: 'PlatformInvalid',
+      message: `it is not known who may approve while the platform repository has errors (${where}${broken.message})`,
+      todo: 'Ask an admin to correct it.',
+    })
   }
   const base = { generation: state.generation, release: state.release, digests: approval.subject.digests }
-  const fresh = firstOfEach(approval.statements.filter(({ ignored, counted }) => ignored === undefined && !counted), state, approval)
+  const fresh = firstOfEach(
+    approval.statements.filter(({ ignored, counted }) => ignored === undefined && !counted),
+    state,
+    approval,
+  )
   const steps = fresh.map((judged): RequestStep => {
     const { reading, file } = judged
     return {
-      ...base, action: 'statement', record: 'noted', summary: `count the statement ${file.path}`,
+      ...base,
+      action: 'statement',
+      record: 'noted',
+      summary: `count the statement ${file.path}`,
       statement: {
         phase: approval.phase,
         person: reading.person.name,
@@ -145,21 +211,33 @@ function approvalPlan(observed: RequestObserved, action: 'sign-off' | 'disclosur
     }
   })
   const counted = state.counted.filter(({ phase }) => phase === approval.phase)
-  const votes = [...counted, ...fresh.map(({ reading }) => ({ person: reading.person.name, decision: reading.statement.decision }))]
+  const votes = [
+    ...counted,
+    ...fresh.map(({ reading }) => ({ person: reading.person.name, decision: reading.statement.decision })),
+  ]
   const { decision, groups } = tally(approval.views, votes)
   if (decision) {
-    const summary = decision === 'approve' ? `note that the ${action} is complete` : `note that the ${action} was rejected`
+    const summary =
+      decision === 'approve' ? `note that the ${action} is complete` : `note that the ${action} was rejected`
     const step: RequestStep = { ...base, action, record: 'noted', decision, groups, summary }
-    return { steps: [...steps, step], waits: [], then: thenFrom(action === 'sign-off' ? 'stage-transfer' : 'close') }
+    return { steps: [...steps, step], waits: [], later: thenFrom(action === 'sign-off' ? 'stage-transfer' : 'close') }
   }
-  return { steps, waits: approvalWaits(approval, groups, action), then: thenFrom(action === 'sign-off' ? 'stage-transfer' : 'close') }
+  return {
+    steps,
+    waits: approvalWaits(approval, groups, action),
+    later: thenFrom(action === 'sign-off' ? 'stage-transfer' : 'close'),
+  }
 }
 
 type Sound = JudgedStatement & { readonly reading: Extract<JudgedStatement['reading'], { state: 'sound' }> }
 
 /** One statement a person and decision; more of the same say nothing new. */
 function firstOfEach(statements: readonly JudgedStatement[], state: RequestState, approval: Approval): Sound[] {
-  const seen = new Set(state.counted.filter(({ phase }) => phase === approval.phase).map(({ person, decision }) => `${person} ${decision}`))
+  const seen = new Set(
+    state.counted
+      .filter(({ phase }) => phase === approval.phase)
+      .map(({ person, decision }) => `${person} ${decision}`),
+  )
   return statements.filter((judged): judged is Sound => {
     if (judged.reading.state !== 'sound') return false
     const key = `${judged.reading.person.name} ${judged.reading.statement.decision}`
@@ -171,12 +249,24 @@ function firstOfEach(statements: readonly JudgedStatement[], state: RequestState
 
 function approvalWaits(approval: Approval, groups: ReturnType<typeof tally>['groups'], action: string): Wait[] {
   if (groups.length === 0) {
-    return [{ reason: 'NobodyCanApprove', message: `no ApproverGroup covers the ${action} of this project and source`, todo: 'Ask an admin to declare one.' }]
+    return [
+      {
+        reason: 'NobodyCanApprove',
+        message: `no ApproverGroup covers the ${action} of this project and source`,
+        todo: 'Ask an admin to declare one.',
+      },
+    ]
   }
   const stuck = unreachable(approval.views)
   if (stuck.length > 0) {
     const [group] = stuck
-    return [{ reason: 'NobodyCanApprove', message: `group ${group?.name} needs ${group?.quorum} approvers and has ${group?.eligible.length} who may approve this request`, todo: catalogue.NobodyCanApprove.todo }]
+    return [
+      {
+        reason: 'NobodyCanApprove',
+        message: `group ${group?.name} needs ${group?.quorum} approvers and has ${group?.eligible.length} who may approve this request`,
+        todo: catalogue.NobodyCanApprove.todo,
+      },
+    ]
   }
   return groups
     .filter(({ missing }) => missing > 0)
@@ -199,9 +289,23 @@ function usedResources({ state, persons, groups, resolved }: RequestObserved): U
   const used = new Set([...(state.signOff?.groups ?? []), ...(state.disclosure?.groups ?? [])].map(({ name }) => name))
   const byName = (a: { name: string }, b: { name: string }) => (a.name < b.name ? -1 : 1)
   return [
-    ...groups.filter(({ name }) => used.has(name)).sort(byName).map(({ name, spec }) => ({ kind: 'ApproverGroup', name, spec })),
-    ...persons.filter(({ name }) => approvers.has(name)).sort(byName).map(({ name, spec }) => ({ kind: 'Person', name, spec })),
-    ...(resolved ? [{ kind: 'SourceConnection', name: resolved.connection.name, spec: withoutCredentials(resolved.connection.spec) }] : []),
+    ...groups
+      .filter(({ name }) => used.has(name))
+      .sort(byName)
+      .map(({ name, spec }) => ({ kind: 'ApproverGroup', name, spec })),
+    ...persons
+      .filter(({ name }) => approvers.has(name))
+      .sort(byName)
+      .map(({ name, spec }) => ({ kind: 'Person', name, spec })),
+    ...(resolved
+      ? [
+          {
+            kind: 'SourceConnection',
+            name: resolved.connection.name,
+            spec: withoutCredentials(resolved.connection.spec),
+          },
+        ]
+      : []),
   ]
 }
 
@@ -213,7 +317,11 @@ function withoutCredentials<T extends { credentials?: unknown }>(spec: T): Omit<
 
 function releaseTaken(state: RequestState, taken: number): Wait {
   const what = state.publishedRelease >= taken ? 'published' : 'sealed, and then what was approved changed'
-  return { reason: 'ReleaseTaken', message: `release ${taken} is ${what}; it stays as it is`, todo: `Set \`release: ${taken + 1}\` in cr8-governance.yaml to ask again.` }
+  return {
+    reason: 'ReleaseTaken',
+    message: `release ${taken} is ${what}; it stays as it is`,
+    todo: `Set \`release: ${taken + 1}\` in cr8-governance.yaml to ask again.`,
+  }
 }
 
 function rejectedBy(state: RequestState): string {
@@ -224,11 +332,15 @@ function rejectedBy(state: RequestState): string {
 function problemWaits(problems: readonly Problem[]): Wait[] {
   return problems
     .filter(({ severity }) => severity === 'error')
-    .map(({ code, message, where, todo }) => ({ reason: code, message: where ? `${showWhere(where)}: ${message}` : message, todo }))
+    .map(({ code, message, where, todo }) => ({
+      reason: code,
+      message: where ? `${showWhere(where)}: ${message}` : message,
+      todo,
+    }))
 }
 
 function waiting(...waits: Wait[]): RequestPlan {
-  return { steps: [], waits, then: [] }
+  return { steps: [], waits, later: [] }
 }
 
 function thenFrom(action: (typeof life)[number][0]): string[] {

@@ -1,9 +1,9 @@
 /** What a merge of a request would do, in lines for people: before it is merged, from what is known without doing anything. */
 
+import type { ApproverGroupSpec } from '../../../schemas/generated/types.ts'
 import type { Snapshot } from '../../engine/kind.ts'
 import { groupsFor } from '../../records/approval.ts'
 import { type Problem, showWhere } from '../../runtime/errors.ts'
-import type { ApproverGroupSpec } from '../../../schemas/generated/types.ts'
 import { approverGroupType } from '../types.ts'
 import type { RequestDocuments } from './documents.ts'
 import { type Resolved, requestedTables } from './resolve.ts'
@@ -18,7 +18,7 @@ export interface Preview {
   readonly whyNotCompared: string
   readonly steps: readonly string[]
   readonly waits: readonly string[]
-  readonly then: readonly string[]
+  readonly later: readonly string[]
   readonly planDigest: string
 }
 
@@ -38,18 +38,22 @@ export function previewLines(preview: Preview, snapshot: Snapshot): string[] {
     lines.push(`  to    FileStore ${store.name}, release ${governance.release ?? 1}, as CSV`)
   }
   for (const { dataset, schema, table, columns, path } of requestedTables(ingress)) {
-    lines.push(`  table ${dataset}: ${schema}.${table}, ${columns.length} column${columns.length === 1 ? '' : 's'}  ->  ${path}`)
+    lines.push(
+      `  table ${dataset}: ${schema}.${table}, ${columns.length} column${columns.length === 1 ? '' : 's'}  ->  ${path}`,
+    )
   }
   lines.push(`  people ${governance.users.map(({ username }) => username).join(', ')}`)
   if (findings === undefined) lines.push(`  The source was not asked: ${preview.whyNotCompared}`)
-  else if (findings.every(({ severity }) => severity !== 'error')) lines.push('  The source has every table and column asked for, with the types asked for.')
+  else if (findings.every(({ severity }) => severity !== 'error'))
+    lines.push('  The source has every table and column asked for, with the types asked for.')
   if (resolved) lines.push(...approvers(project, resolved, snapshot))
   lines.push('')
-  if (all.some(({ severity }) => severity === 'error')) lines.push('Nothing would be done beyond this: the request has errors.')
+  if (all.some(({ severity }) => severity === 'error'))
+    lines.push('Nothing would be done beyond this: the request has errors.')
   else {
     for (const step of preview.steps) lines.push(`next: ${step}`)
     for (const wait of preview.waits) lines.push(`waits: ${wait}`)
-    for (const step of preview.then) lines.push(`then: ${step}`)
+    for (const step of preview.later) lines.push(`later: ${step}`)
   }
   lines.push('', `request digest ${documents.digest}`, `plan digest    ${preview.planDigest}`)
   return lines
@@ -59,7 +63,9 @@ function approvers(project: string, { connection }: Resolved, snapshot: Snapshot
   const groups = snapshot.list<ApproverGroupSpec>(approverGroupType).map(({ name, spec }) => ({ name, spec }))
   return (['SignOff', 'Disclosure'] as const).map(phase => {
     const matching = groupsFor(groups, { phase, project, source: connection.name })
-    const words = matching.map(({ name, spec }) => `${spec.quorum ?? 1} of ${name} (${spec.members.map(({ person }) => person).join(', ')})`)
+    const words = matching.map(
+      ({ name, spec }) => `${spec.quorum ?? 1} of ${name} (${spec.members.map(({ person }) => person).join(', ')})`,
+    )
     return `  ${phase === 'SignOff' ? 'sign-off' : 'disclosure'} needs ${words.join(' and ') || 'a group that nobody has declared'}`
   })
 }

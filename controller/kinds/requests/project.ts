@@ -1,9 +1,9 @@
 /** What follows from the log of a request on its records branch: prepared statements, statements, crate, bags. Pure. */
 
 import { stringify } from 'yaml'
+import type { Ingress } from '../../../schemas/generated/types.ts'
 import type { Documents, History, RecordFile } from '../../engine/kind.ts'
 import { historyUpTo } from '../../records/log.ts'
-import type { Ingress } from '../../../schemas/generated/types.ts'
 import { crateOf } from './crate.ts'
 import { parseRequest, type RequestDocuments, requestFiles } from './documents.ts'
 import { subjectOf, waitingFor } from './observe.ts'
@@ -17,11 +17,16 @@ export function projectRequest(history: History, documents: Documents): RecordFi
   const request = parseRequest(current, '').documents
   return [
     ...preparedStatement(history, state, request),
-    ...state.counted.flatMap(statement => statementFilesOf(statement).map(({ path, content }) => ({ path: `statements/${path}`, content }))),
+    ...state.counted.flatMap(statement =>
+      statementFilesOf(statement).map(({ path, content }) => ({ path: `statements/${path}`, content })),
+    ),
     ...(request
       ? [
           { path: 'crate/ro-crate-metadata.json', content: crateOf(history, current, 'working') },
-          ...Object.values(requestFiles).map(name => ({ path: `crate/request/${name}`, content: current.get(name) ?? new Uint8Array() })),
+          ...Object.values(requestFiles).map(name => ({
+            path: `crate/request/${name}`,
+            content: current.get(name) ?? new Uint8Array(),
+          })),
         ]
       : []),
     ...closedReleases(history).flatMap(({ upToStart, release, signature, content }) => {
@@ -36,13 +41,21 @@ export function projectRequest(history: History, documents: Documents): RecordFi
 }
 
 /** Every release that was closed, in any generation. */
-export function closedReleases(history: History): { upToStart: History; release: number; signature: string; content: string; state: RequestState }[] {
+export function closedReleases(
+  history: History,
+): { upToStart: History; release: number; signature: string; content: string; state: RequestState }[] {
   return history.entries
     .filter(({ action, event, result }) => action === 'close' && event === 'outcome' && result === 'done')
     .map(outcome => {
       const upToStart = historyUpTo(history, outcome.started ?? 0)
       const state = stateOf(historyUpTo(history, outcome.number))
-      return { upToStart, release: state.release, signature: state.closing?.gitSignature ?? '', content: state.content, state }
+      return {
+        upToStart,
+        release: state.release,
+        signature: state.closing?.gitSignature ?? '',
+        content: state.content,
+        state,
+      }
     })
 }
 
@@ -68,7 +81,11 @@ function explainSignOff({ governance, ingress }: RequestDocuments, state: Reques
   const changed = state.approvedDigest === undefined || state.approvedDigest === state.requestDigest
   return [
     `Sign-off of ${governance.project.name}, release ${state.release}`,
-    ...(changed ? [] : [`CHANGED since it was last approved (request ${state.approvedDigest?.slice(0, 16)} then, ${state.requestDigest.slice(0, 16)} now).`]),
+    ...(changed
+      ? []
+      : [
+          `CHANGED since it was last approved (request ${state.approvedDigest?.slice(0, 16)} then, ${state.requestDigest.slice(0, 16)} now).`,
+        ]),
     '',
     governance.project.description,
     ...(governance.purpose ? [`Purpose: ${governance.purpose}`] : []),
@@ -76,7 +93,8 @@ function explainSignOff({ governance, ingress }: RequestDocuments, state: Reques
     '',
     `Approving lets the controller extract this from ${sourceName(ingress)} to staging, where no researcher reads:`,
     ...(state.validation?.tables ?? []).map(
-      ({ dataset, schema, table, kind, columns }) => `  ${dataset}: ${kind} ${schema}.${table}, columns ${columns.map(({ name, type }) => `${name} (${type})`).join(', ')}`,
+      ({ dataset, schema, table, kind, columns }) =>
+        `  ${dataset}: ${kind} ${schema}.${table}, columns ${columns.map(({ name, type }) => `${name} (${type})`).join(', ')}`,
     ),
     '',
     'What lies below is what is signed. Do not edit it: `cratewright sign-off` adds who and what was decided, and signs.',

@@ -3,10 +3,10 @@
 import type { FileStore, ReleaseKey } from '../../data/store.ts'
 import type { Progress } from '../../engine/kind.ts'
 import { historyUpTo } from '../../records/log.ts'
-import { confirmScope, type Refusal, type StepTask } from './task.ts'
 import { sha512 } from './digests.ts'
 import { renderRelease } from './release.ts'
 import type { RequestState } from './state.ts'
+import { confirmScope, type Refusal, type StepTask } from './task.ts'
 
 export const publishRelease: StepTask = async (at, signal, report) => {
   const { room, resolved, state, release, resource, context } = at
@@ -25,15 +25,24 @@ export const publishRelease: StepTask = async (at, signal, report) => {
   if (changed) return changed
   await store.publish(release, closing?.manifestSha512 ?? '', signal)
   return {
-    digests: { request: state.requestDigest, scope: state.validation?.scope ?? '', outputs: state.staging?.outputs ?? '' },
+    digests: {
+      request: state.requestDigest,
+      scope: state.validation?.scope ?? '',
+      outputs: state.staging?.outputs ?? '',
+    },
     facts: { location: store.location(release, 'production'), manifestSha512: closing?.manifestSha512 ?? '' },
   }
 }
 
 /** The bag, file by file: outputs as approved, everything else as the log makes it. */
 async function changedBag(
-  store: FileStore, release: ReleaseKey, where: 'staging' | 'production', state: RequestState,
-  bag: ReturnType<typeof renderRelease>, signal: AbortSignal, report: (progress: Progress) => void,
+  store: FileStore,
+  release: ReleaseKey,
+  where: 'staging' | 'production',
+  state: RequestState,
+  bag: ReturnType<typeof renderRelease>,
+  signal: AbortSignal,
+  report: (progress: Progress) => void,
 ): Promise<Refusal | undefined> {
   const refuse = (message: string): Refusal => ({ refused: 'staged', message })
   const wanted = new Map<string, string>()
@@ -46,8 +55,17 @@ async function changedBag(
   const missing = [...wanted.keys()].find(path => !present.some(file => file.path === path))
   if (missing) return refuse(`the file ${missing} of the closed release is gone`)
   const total = present.reduce((sum, { size }) => sum + size, 0)
-  const hashed = await store.hash(release, where, present.map(({ path }) => path), signal, bytes =>
-    report({ message: 'checking the closed release', bytes, ...(total > 0 ? { fraction: Math.min(1, bytes / total) } : {}) }),
+  const hashed = await store.hash(
+    release,
+    where,
+    present.map(({ path }) => path),
+    signal,
+    bytes =>
+      report({
+        message: 'checking the closed release',
+        bytes,
+        ...(total > 0 ? { fraction: Math.min(1, bytes / total) } : {}),
+      }),
   )
   const changed = hashed.find(({ path, sha512: digest }) => wanted.get(path) !== digest)
   return changed ? refuse(`the file ${changed.path} is not the one that was approved and sealed`) : undefined

@@ -5,7 +5,11 @@ import type { GitRepository, Oid, TreeEntry } from '../../git/repository.ts'
 import { type Problem, problem } from '../../runtime/errors.ts'
 import { parseRequest, type RequestDocuments, readFolder } from './documents.ts'
 
-export const requestType = { group: 'requests.cratewright.dev', version: 'v1alpha1', kind: 'DataAccessRequest' } as const
+export const requestType = {
+  group: 'requests.cratewright.dev',
+  version: 'v1alpha1',
+  kind: 'DataAccessRequest',
+} as const
 
 export interface RequestSpec {
   /** '' where the repository is one request. */
@@ -40,7 +44,10 @@ export class RequestReader implements Reader {
 
   async read(commit: Oid, signal: AbortSignal): Promise<ReadResult> {
     const { folders, problems } = await this.#folders(commit, signal)
-    const trees = await this.#repository.ids(folders.map(path => ({ commit, path })), signal)
+    const trees = await this.#repository.ids(
+      folders.map(path => ({ commit, path })),
+      signal,
+    )
     const cache = new Map<string, ParsedFolder>()
     const resources = []
     for (const [index, folder] of folders.entries()) {
@@ -53,7 +60,11 @@ export class RequestReader implements Reader {
       const name = folder === '' ? (parsed.documents?.governance.project.name ?? this.#name) : last
       const spec: RequestSpec = { folder, tree, documents: parsed.documents }
       resources.push({
-        type: requestType, namespace: this.#name, name, spec, problems: parsed.problems,
+        type: requestType,
+        namespace: this.#name,
+        name,
+        spec,
+        problems: parsed.problems,
         origin: { repository: this.#name, commit, where: { file: folder || '.' } },
       })
     }
@@ -83,10 +94,12 @@ export class RequestReader implements Reader {
         continue
       }
       if (!namePattern.test(name)) {
-        problems.push(problem('UnsafePath', `${JSON.stringify(name)} is no project name`, {
-          where: { file: `${base}/${JSON.stringify(name).slice(1, -1)}` },
-          todo: 'Use lower-case letters, digits and hyphens: at most 63, the first no hyphen.',
-        }))
+        problems.push(
+          problem('UnsafePath', `${JSON.stringify(name)} is no project name`, {
+            where: { file: `${base}/${JSON.stringify(name).slice(1, -1)}` },
+            todo: 'Use lower-case letters, digits and hyphens: at most 63, the first no hyphen.',
+          }),
+        )
         names.add(name)
         continue
       }
@@ -94,14 +107,19 @@ export class RequestReader implements Reader {
     }
     const folders = [...names].filter(name => namePattern.test(name)).sort()
     if (folders.length > maxRequests) {
-      problems.push(problem('TreeTooLarge', `${base} holds ${folders.length} folders, and may hold ${maxRequests}`, { where: { file: base } }))
+      problems.push(
+        problem('TreeTooLarge', `${base} holds ${folders.length} folders, and may hold ${maxRequests}`, {
+          where: { file: base },
+        }),
+      )
     }
     return { folders: folders.slice(0, maxRequests).map(name => `${base}/${name}`), problems }
   }
 }
 
 function notFollowed({ path, mode }: TreeEntry): Problem {
-  const what = mode === '120000' ? 'a symbolic link; links are never followed' : 'a submodule; submodules are never fetched'
+  const what =
+    mode === '120000' ? 'a symbolic link; links are never followed' : 'a submodule; submodules are never fetched'
   return problem('UnsafePath', `${path} is ${what}`, { where: { file: path } })
 }
 
@@ -109,5 +127,9 @@ function nameMismatch(folder: string, documents: RequestDocuments | undefined): 
   const name = folder.split('/').at(-1)
   if (folder === '' || !documents || documents.governance.project.name === name) return []
   const where = { file: `${folder}/resources/governance/cr8-governance.yaml` }
-  return [problem('ProjectNameMismatch', `the folder is ${name}, and project.name is ${documents.governance.project.name}`, { where })]
+  return [
+    problem('ProjectNameMismatch', `the folder is ${name}, and project.name is ${documents.governance.project.name}`, {
+      where,
+    }),
+  ]
 }

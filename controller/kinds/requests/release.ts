@@ -26,7 +26,11 @@ export interface Release {
  * `history` ends with the *started* entry of the closing. In the store every payload file is present; in Git the extracted
  * data is listed in fetch.txt, under URLs that name no host.
  */
-export function renderRelease(history: History, documents: ReadonlyMap<string, Uint8Array>, place: 'store' | 'git'): Release {
+export function renderRelease(
+  history: History,
+  documents: ReadonlyMap<string, Uint8Array>,
+  place: 'store' | 'git',
+): Release {
   const state = stateOf(history)
   const closing = history.entries.at(-1)
   const config = parseRequest(documents, '').documents?.config
@@ -35,7 +39,10 @@ export function renderRelease(history: History, documents: ReadonlyMap<string, U
   }
   const uuid = releaseUuid(state)
   const own: BagFile[] = [
-    ...Object.values(requestFiles).map(name => ({ path: `data/request/${name}`, content: documents.get(name) ?? new Uint8Array() })),
+    ...Object.values(requestFiles).map(name => ({
+      path: `data/request/${name}`,
+      content: documents.get(name) ?? new Uint8Array(),
+    })),
     { path: 'data/ro-crate-metadata.json', content: crateOf(history, documents, 'release') },
   ]
   const payload: PayloadFile[] = [
@@ -66,7 +73,9 @@ export function renderRelease(history: History, documents: ReadonlyMap<string, U
 function evidence(history: History, state: RequestState, resources: readonly UsedResource[]): BagFile[] {
   return [
     ...history.entries.map(entry => ({ path: `cratewright/log/${entryFile(entry)}`, content: encodeEntry(entry) })),
-    ...state.counted.flatMap(statement => statementFilesOf(statement).map(({ path, content }) => ({ path: `cratewright/statements/${path}`, content }))),
+    ...state.counted.flatMap(statement =>
+      statementFilesOf(statement).map(({ path, content }) => ({ path: `cratewright/statements/${path}`, content })),
+    ),
     ...resources.map(({ kind, name, spec }) => ({
       path: `cratewright/resources/${kind}/${name}.json`,
       content: Buffer.from(`${canonicalJson({ kind, metadata: { name }, spec })}\n`),

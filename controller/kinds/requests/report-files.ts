@@ -11,7 +11,12 @@ export interface PathReport {
 
 export function summarize(path: string, { rows, columns }: TableReport, threshold: number): OutputSummary {
   const smallCells = columns.reduce((sum, column) => sum + (column.smallCells ?? 0), 0)
-  return { path, rows: rows > 0 && rows < threshold ? 'fewer than the threshold' : rows, columns: columns.length, smallCells }
+  return {
+    path,
+    rows: rows > 0 && rows < threshold ? 'fewer than the threshold' : rows,
+    columns: columns.length,
+    smallCells,
+  }
 }
 
 export function renderReport(project: string, release: number, tables: readonly PathReport[], threshold: number) {
@@ -29,7 +34,15 @@ function renderMarkdown(project: string, release: number, tables: readonly PathR
     'What this report cannot see: whether a text names a person, and what becomes known when tables are joined.',
   ]
   for (const { path, report } of tables) {
-    lines.push('', `## ${inline(path)}`, '', `${report.rows} rows`, '', '| column | type | nulls | distinct | small cells |', '|---|---|---:|---:|---:|')
+    lines.push(
+      '',
+      `## ${inline(path)}`,
+      '',
+      `${report.rows} rows`,
+      '',
+      '| column | type | nulls | distinct | small cells |',
+      '|---|---|---:|---:|---:|',
+    )
     for (const { name, type, nulls, distinct, smallCells } of report.columns) {
       lines.push(`| ${inline(name)} | ${inline(type)} | ${nulls} | ${distinct} | ${smallCells ?? ''} |`)
     }
@@ -39,5 +52,7 @@ function renderMarkdown(project: string, release: number, tables: readonly PathR
 
 /** Names come from a database and may hold anything: none becomes Markdown or HTML. */
 function inline(text: string): string {
-  return text.replace(/[\u0000-\u001f]/g, ' ').replace(/[\\`*_{}[\]<>()#+!|&~]/g, character => `&#${character.charCodeAt(0)};`)
+  return text
+    .replace(/[\u0000-\u001f]/g, ' ')
+    .replace(/[\\`*_{}[\]<>()#+!|&~]/g, character => `&#${character.charCodeAt(0)};`)
 }

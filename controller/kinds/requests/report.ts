@@ -19,14 +19,23 @@ export interface RequestStatus {
     readonly groups: readonly { readonly name: string; readonly quorum: number; readonly eligible: readonly string[] }[]
     readonly keys: readonly { readonly person: string; readonly key: string }[]
   }
-  readonly statements: readonly { readonly path: string; readonly person?: string; readonly counts: boolean; readonly reason?: string }[]
+  readonly statements: readonly {
+    readonly path: string
+    readonly person?: string
+    readonly counts: boolean
+    readonly reason?: string
+  }[]
   readonly release_location?: string
 }
 
 /** People wait for these; nothing is wrong. */
 const waitsForPeople = new Set(['WaitingForSignOff', 'WaitingForDisclosure'])
 
-export function reportRequest(resource: Resource<RequestSpec>, observed: RequestObserved, plan: Plan<RequestStep>): StatusReport<RequestStatus> {
+export function reportRequest(
+  resource: Resource<RequestSpec>,
+  observed: RequestObserved,
+  plan: Plan<RequestStep>,
+): StatusReport<RequestStatus> {
   const { state, approval, persons } = observed
   const phase = resource.missing ? 'Missing' : state.phase
   const [next] = plan.steps
@@ -53,7 +62,9 @@ export function reportRequest(resource: Resource<RequestSpec>, observed: Request
           approvals: {
             phase: approval.phase,
             groups: approval.views.map(({ name, quorum, eligible }) => ({ name, quorum, eligible })),
-            keys: persons.filter(({ name }) => approvers.has(name)).flatMap(({ name, spec }) => (spec.keys ?? []).map(key => ({ person: name, key }))),
+            keys: persons
+              .filter(({ name }) => approvers.has(name))
+              .flatMap(({ name, spec }) => (spec.keys ?? []).map(key => ({ person: name, key }))),
           },
         }
       : {}),
@@ -61,7 +72,8 @@ export function reportRequest(resource: Resource<RequestSpec>, observed: Request
     ...(state.published ? { release_location: state.published.location } : {}),
   }
   const stalled = wait !== undefined && !waitsForPeople.has(wait.reason)
-  if (next) return { ready: false, progressing: true, stalled: false, reason: 'Progressing', message: next.summary, detail }
+  if (next)
+    return { ready: false, progressing: true, stalled: false, reason: 'Progressing', message: next.summary, detail }
   if (wait) return { ready, progressing: false, stalled, reason: wait.reason, message: wait.message, detail }
   const message = state.published ? `release ${state.release} is published` : `the request is ${phase}`
   return { ready, progressing: false, stalled: false, reason: phase, message, detail }

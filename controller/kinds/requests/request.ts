@@ -24,13 +24,18 @@ export function requestKind(room: RequestKindRoom): Kind<RequestSpec, RequestObs
     type: requestType,
     references: resource => [
       { named: true, type: repositoryType, name: resource.namespace },
-      ...[approverGroupType, personType, sourceConnectionType, fileStoreType].map(type => ({ named: false as const, type })),
+      ...[approverGroupType, personType, sourceConnectionType, fileStoreType].map(type => ({
+        named: false as const,
+        type,
+      })),
     ],
-    observe: (resource: Resource<RequestSpec>, context: Context) => observeRequest(resource, context, room.repositoryOf(resource.namespace), room.tre),
+    observe: (resource: Resource<RequestSpec>, context: Context) =>
+      observeRequest(resource, context, room.repositoryOf(resource.namespace), room.tre),
     plan: planRequest,
     intent: detailOf,
     apply: (step, context) => applyRequest(step, context, room),
-    report: (resource, observed, plan: Plan<RequestStep>): StatusReport<RequestStatus> => reportRequest(resource, observed, plan),
+    report: (resource, observed, plan: Plan<RequestStep>): StatusReport<RequestStatus> =>
+      reportRequest(resource, observed, plan),
     documents: contentsOf,
     project: projectRequest,
   }

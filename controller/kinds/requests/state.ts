@@ -5,7 +5,16 @@ import type { Oid } from '../../git/repository.ts'
 import type { Tally } from '../../records/approval.ts'
 import type { Tre } from './steps.ts'
 
-export type Phase = 'Requested' | 'Created' | 'Failed' | 'Validated' | 'SignedOff' | 'Staged' | 'Disclosed' | 'Published' | 'Rejected'
+export type Phase =
+  | 'Requested'
+  | 'Created'
+  | 'Failed'
+  | 'Validated'
+  | 'SignedOff'
+  | 'Staged'
+  | 'Disclosed'
+  | 'Published'
+  | 'Rejected'
 
 export interface CountedStatement {
   readonly entry: number
@@ -121,9 +130,29 @@ export interface RequestState {
 }
 
 const nothing: RequestState = {
-  phase: 'Requested', id: undefined, createdAt: '', tre: { name: 'Trusted research environment' }, generation: 0, release: 1, requestDigest: '', content: '', folder: '', seen: '', since: 0,
-  validation: undefined, counted: [], signOff: undefined, staging: undefined, stagingVoid: undefined, disclosure: undefined,
-  closing: undefined, closedRelease: 0, publishedRelease: 0, published: undefined, approvedAt: undefined, approvedDigest: undefined,
+  phase: 'Requested',
+  id: undefined,
+  createdAt: '',
+  tre: { name: 'Trusted research environment' },
+  generation: 0,
+  release: 1,
+  requestDigest: '',
+  content: '',
+  folder: '',
+  seen: '',
+  since: 0,
+  validation: undefined,
+  counted: [],
+  signOff: undefined,
+  staging: undefined,
+  stagingVoid: undefined,
+  disclosure: undefined,
+  closing: undefined,
+  closedRelease: 0,
+  publishedRelease: 0,
+  published: undefined,
+  approvedAt: undefined,
+  approvedDigest: undefined,
   lastError: undefined,
 }
 
@@ -138,7 +167,8 @@ function facts<T>(entry: LogEntry): T {
 }
 
 function fold(state: RequestState, entry: LogEntry): RequestState {
-  if (entry.event === 'started' || entry.action === 'error' || entry.result === 'abandoned') return { ...state, lastError: entry.error }
+  if (entry.event === 'started' || entry.action === 'error' || entry.result === 'abandoned')
+    return { ...state, lastError: entry.error }
   const step = entry.event === 'noted' ? noted[entry.action] : outcomes[entry.action]
   const next = step ? step(state, entry) : state
   return withPhase({ ...next, lastError: entry.error })
@@ -159,7 +189,11 @@ const noted: Record<string, Fold> = {
   'sign-off': (state, entry) => {
     const signOff = decisionOf(entry)
     const approved = signOff.decision === 'approve'
-    return { ...state, signOff, ...(approved ? { approvedAt: state.content, approvedDigest: state.requestDigest } : {}) }
+    return {
+      ...state,
+      signOff,
+      ...(approved ? { approvedAt: state.content, approvedDigest: state.requestDigest } : {}),
+    }
   },
   disclosure: (state, entry) => ({ ...state, disclosure: decisionOf(entry) }),
 }
@@ -170,18 +204,38 @@ const outcomes: Record<string, Fold> = {
     const ok = entry.result === 'done'
     return {
       ...state,
-      validation: { entry: entry.number, ok, inputs, scope: ok ? entry.digests?.scope : undefined, tables, error: entry.error },
+      validation: {
+        entry: entry.number,
+        ok,
+        inputs,
+        scope: ok ? entry.digests?.scope : undefined,
+        tables,
+        error: entry.error,
+      },
     }
   },
   'stage-transfer': (state, entry) => {
     if (entry.result !== 'done') return voided(state, entry)
     const { files, summary, threshold, startedAt } = facts<Omit<Staging, 'entry' | 'outputs' | 'endedAt'>>(entry)
-    const staging = { entry: entry.number, outputs: entry.digests?.outputs ?? '', files, summary, threshold, startedAt, endedAt: entry.time }
+    const staging = {
+      entry: entry.number,
+      outputs: entry.digests?.outputs ?? '',
+      files,
+      summary,
+      threshold,
+      startedAt,
+      endedAt: entry.time,
+    }
     return { ...state, staging, stagingVoid: undefined, disclosure: undefined }
   },
   close: (state, entry) => {
     if (entry.result !== 'done') return voided(state, entry)
-    const closing = { ...facts<Omit<Closing, 'entry' | 'release' | 'started'>>(entry), entry: entry.number, release: state.release, started: entry.started ?? 0 }
+    const closing = {
+      ...facts<Omit<Closing, 'entry' | 'release' | 'started'>>(entry),
+      entry: entry.number,
+      release: state.release,
+      started: entry.started ?? 0,
+    }
     return { ...state, closing, closedRelease: Math.max(state.closedRelease, state.release) }
   },
   publish: (state, entry) => {
@@ -199,10 +253,20 @@ function renewed(state: RequestState, entry: LogEntry): RequestState {
   const { content, seen, folder } = facts<{ content: Oid; seen: Oid; folder: string }>(entry)
   return {
     ...nothing,
-    id: state.id, createdAt: state.createdAt, tre: state.tre, closedRelease: state.closedRelease, publishedRelease: state.publishedRelease,
-    approvedAt: state.approvedAt, approvedDigest: state.approvedDigest,
-    generation: entry.generation ?? 0, release: entry.release ?? 1, requestDigest: entry.digests?.request ?? '',
-    content, seen, folder, since: entry.number,
+    id: state.id,
+    createdAt: state.createdAt,
+    tre: state.tre,
+    closedRelease: state.closedRelease,
+    publishedRelease: state.publishedRelease,
+    approvedAt: state.approvedAt,
+    approvedDigest: state.approvedDigest,
+    generation: entry.generation ?? 0,
+    release: entry.release ?? 1,
+    requestDigest: entry.digests?.request ?? '',
+    content,
+    seen,
+    folder,
+    since: entry.number,
   }
 }
 
@@ -210,11 +274,27 @@ function renewed(state: RequestState, entry: LogEntry): RequestState {
 function voided(state: RequestState, entry: LogEntry): RequestState {
   const what = facts<{ void?: 'scope' | 'staged' }>(entry).void
   if (what === 'scope') {
-    return { ...state, validation: undefined, counted: [], signOff: undefined, staging: undefined, stagingVoid: undefined, disclosure: undefined, closing: undefined }
+    return {
+      ...state,
+      validation: undefined,
+      counted: [],
+      signOff: undefined,
+      staging: undefined,
+      stagingVoid: undefined,
+      disclosure: undefined,
+      closing: undefined,
+    }
   }
   if (what === 'staged') {
     const counted = state.counted.filter(({ phase }) => phase === 'SignOff')
-    return { ...state, counted, staging: undefined, disclosure: undefined, closing: undefined, stagingVoid: entry.error?.message ?? 'the staged files changed' }
+    return {
+      ...state,
+      counted,
+      staging: undefined,
+      disclosure: undefined,
+      closing: undefined,
+      stagingVoid: entry.error?.message ?? 'the staged files changed',
+    }
   }
   return state
 }
@@ -238,4 +318,3 @@ function decisionOf(entry: LogEntry): Decision {
   const { decision, groups } = facts<{ decision: 'approve' | 'reject'; groups: Tally['groups'] }>(entry)
   return { entry: entry.number, time: entry.time, decision, groups }
 }
-

@@ -72,7 +72,15 @@ export interface PublishStep extends Base {
   readonly action: 'publish'
 }
 
-export type RequestStep = CreateStep | ChangeStep | ValidateStep | StatementStep | DecisionStep | StageStep | CloseStep | PublishStep
+export type RequestStep =
+  | CreateStep
+  | ChangeStep
+  | ValidateStep
+  | StatementStep
+  | DecisionStep
+  | StageStep
+  | CloseStep
+  | PublishStep
 
 /** What the entry of a step holds before anything is done. */
 export function detailOf(step: RequestStep): EntryDetail {

@@ -1,11 +1,11 @@
 /** What the tasks of a request share: what they are given, how they refuse, and the check that nothing approved has moved. */
 
+import type { FileStoreSpec, SourceConnectionSpec } from '../../../schemas/generated/types.ts'
 import type { OpenSource, SourceTarget, TableDescription } from '../../data/source.ts'
 import type { FileStore, ReleaseKey } from '../../data/store.ts'
 import type { Context, EntryDetail, Progress, Resource } from '../../engine/kind.ts'
 import type { Oid } from '../../git/repository.ts'
 import type { CratewrightError } from '../../runtime/errors.ts'
-import type { FileStoreSpec, SourceConnectionSpec } from '../../../schemas/generated/types.ts'
 import type { RequestDocuments } from './documents.ts'
 import type { RequestSpec } from './reader.ts'
 import { type Resolved, requestedTables, scopeDigest } from './resolve.ts'
@@ -17,7 +17,12 @@ export interface RequestRoom {
   /** Reads the credential and checks the host. Errors: SecretNotFound, HostNotAllowed. */
   readonly targetOf: (connection: Resource<SourceConnectionSpec>, database: string) => Promise<SourceTarget>
   readonly storeOf: (store: Resource<FileStoreSpec>) => Promise<FileStore>
-  readonly documentsAt: (resource: Resource<RequestSpec>, commit: Oid, folder: string, signal: AbortSignal) => Promise<ReadonlyMap<string, Uint8Array>>
+  readonly documentsAt: (
+    resource: Resource<RequestSpec>,
+    commit: Oid,
+    folder: string,
+    signal: AbortSignal,
+  ) => Promise<ReadonlyMap<string, Uint8Array>>
   /** The controller's own key: signs bags. */
   readonly signer: { readonly sign: (data: Uint8Array, namespace: string) => string; readonly publicKey: string }
 }
@@ -42,11 +47,16 @@ export interface StepContext {
 }
 
 export type StepTask = (
-  at: StepContext, signal: AbortSignal, report: (progress: Progress) => void,
+  at: StepContext,
+  signal: AbortSignal,
+  report: (progress: Progress) => void,
 ) => Promise<(EntryDetail & { failed?: CratewrightError }) | Refusal>
 
 /** The catalogue as it is now, or why it is no longer what was signed off. */
-export async function confirmScope(at: StepContext, signal: AbortSignal): Promise<{ tables: readonly TableDescription[] } | Refusal> {
+export async function confirmScope(
+  at: StepContext,
+  signal: AbortSignal,
+): Promise<{ tables: readonly TableDescription[] } | Refusal> {
   const { documents, resolved, room, state } = at
   const refuse = (message: string): Refusal => ({ refused: 'scope', message })
   if (documents.digest !== state.requestDigest) return refuse('the request is not the one that was signed off')
