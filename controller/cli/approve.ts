@@ -9,8 +9,6 @@ import { contentPaths, parseRequest, readFolder } from '../kinds/requests/docume
 import { formatStatement, type Statement, signStatement } from '../records/statement.ts'
 import { CratewrightError } from '../runtime/errors.ts'
 import { writeFileWhole } from '../runtime/files.ts'
-import { silentLog } from '../runtime/log.ts'
-import { onShutdown } from '../runtime/shutdown.ts'
 import { parsePublicKey, type SshPrivateKey } from '../runtime/ssh-key.ts'
 import { signSsh } from '../runtime/sshsig.ts'
 import { parseYaml } from '../schema/yaml.ts'
@@ -73,7 +71,7 @@ async function decide(
       'a rejection needs --reason, so that the researcher knows what to change',
     )
   const key = await readKey(keyPath)
-  const signal = onShutdown(silentLog)
+  const { signal } = io
   const clone = await openClone(args.string('clone') ?? '.', signal)
   try {
     // As fresh as the network allows; a clone that cannot fetch still decides about what it has.

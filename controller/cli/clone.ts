@@ -21,7 +21,7 @@ export interface Clone {
 export async function openClone(path: string, signal: AbortSignal): Promise<Clone> {
   const folder = resolve(path)
   const found = await runGit(folder, ['rev-parse', '--absolute-git-dir'], { signal }).catch(() => undefined)
-  if (!found || found.code !== 0) {
+  if (found?.code !== 0) {
     throw new CratewrightError('UsageInvalid', `${folder} is not a Git repository`, {
       todo: 'Name a clone of the projects repository.',
     })

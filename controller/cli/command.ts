@@ -11,6 +11,8 @@ export interface Io {
   /** Standard error is a terminal that a line can be rewritten on. */
   readonly interactive: boolean
   readonly env: Readonly<Record<string, string | undefined>>
+  /** Aborted by Ctrl-C and `kill`. */
+  readonly signal: AbortSignal
 }
 
 export interface Option {

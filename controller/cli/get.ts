@@ -12,7 +12,7 @@ export const getCommand: Command = {
   example: 'scripts/cratewright get --config .quickstart/cratewright.yaml',
   async run(args, io) {
     const [what = 'requests', name] = args.positionals
-    const statuses = (await readStatuses(await openSession(args, io, { quiet: true }))).filter(
+    const statuses = (await readStatuses(await openSession(args, io, { quiet: true }), io.signal)).filter(
       status => matches(status, what) && (name === undefined || status.name === name),
     )
     if (args.flag('json')) io.out(JSON.stringify(statuses, null, 2))

@@ -22,7 +22,6 @@ import { personOfKey } from '../records/statement.ts'
 import { digestOf } from '../runtime/canonical.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { asCratewrightError, CratewrightError, type Problem, problem } from '../runtime/errors.ts'
-import { onShutdown } from '../runtime/shutdown.ts'
 import { type Arguments, type Command, commonOptions, exit, type Io } from './command.ts'
 import { openPlatform, type PlatformView } from './platform.ts'
 import { targetOf } from './rooms.ts'
@@ -105,7 +104,7 @@ async function readManifestFiles(folder: string): Promise<Map<string, Uint8Array
 
 async function planBranch(args: Arguments, io: Io): Promise<number> {
   const session = await openSession(args, io, { quiet: true })
-  const signal = onShutdown(session.log)
+  const { signal } = io
   const folder = await mkdtemp(join(tmpdir(), 'cratewright-plan-'))
   try {
     const platform = await openPlatform({ ...session, bootstrap: { ...session.bootstrap, folder } }, signal)

@@ -4,7 +4,6 @@ import type { StoredStatus } from '../engine/store/store.ts'
 import { requestType } from '../kinds/requests/reader.ts'
 import { CratewrightError } from '../runtime/errors.ts'
 import { matchesAny } from '../runtime/glob.ts'
-import { onShutdown } from '../runtime/shutdown.ts'
 import { type Command, commonOptions, exit, type Io } from './command.ts'
 import { askToLook, holdFolder } from './hold.ts'
 import { ProgressLine } from './progress.ts'
@@ -41,7 +40,7 @@ export const reconcileCommand: Command = {
       if (asked) io.err('`cratewright serve` holds the working folder; it was asked to look now.')
       throw error
     })
-    const signal = onShutdown(log)
+    const { signal } = io
     const progress = new ProgressLine(io)
     const wired = await wire(bootstrap, {
       log,

@@ -8,8 +8,6 @@ import type { Condition } from '../engine/conditions.ts'
 import type { Resource } from '../engine/kind.ts'
 import { repositoryType } from '../kinds/types.ts'
 import { CratewrightError } from '../runtime/errors.ts'
-import { silentLog } from '../runtime/log.ts'
-import { onShutdown } from '../runtime/shutdown.ts'
 import { openPlatform } from './platform.ts'
 import type { Session } from './session.ts'
 
@@ -50,8 +48,7 @@ export interface StatusView {
 }
 
 /** All statuses on all records branches, checked to be written by declared signers. */
-export async function readStatuses(session: Session): Promise<StatusView[]> {
-  const signal = onShutdown(silentLog)
+export async function readStatuses(session: Session, signal: AbortSignal): Promise<StatusView[]> {
   const folder = await mkdtemp(join(tmpdir(), 'cratewright-view-'))
   try {
     const platform = await openPlatform({ ...session, bootstrap: { ...session.bootstrap, folder } }, signal)

@@ -1,6 +1,5 @@
 /** `cratewright serve`: watches and reconciles until it is told to stop. */
 
-import { onShutdown } from '../runtime/shutdown.ts'
 import { type Command, commonOptions, exit } from './command.ts'
 import { holdFolder } from './hold.ts'
 import { openSession } from './session.ts'
@@ -21,7 +20,7 @@ export const serveCommand: Command = {
     const { bootstrap, redactor, log } = await openSession(args, io, { quiet: false })
     let look = () => {}
     const hold = await holdFolder(bootstrap.folder, () => look())
-    const signal = onShutdown(log)
+    const { signal } = io
     const wired = await wire(bootstrap, { log, redactor, signal, resync, pushInterval })
     look = () => void wired.controller.lookNow()
     log.info('serving', { folder: bootstrap.folder })

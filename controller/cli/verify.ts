@@ -5,8 +5,6 @@ import { join, resolve } from 'node:path'
 import { runGit } from '../git/work-tree.ts'
 import type { Finding } from '../records/verify.ts'
 import { CratewrightError } from '../runtime/errors.ts'
-import { silentLog } from '../runtime/log.ts'
-import { onShutdown } from '../runtime/shutdown.ts'
 import { type Command, commonOptions, exit, type Io } from './command.ts'
 import { verifyBag } from './verify-bag.ts'
 import { verifyClone } from './verify-clone.ts'
@@ -50,7 +48,7 @@ export const verifyCommand: Command = {
     const folder = resolve(path)
     const found = await stat(folder).catch(() => undefined)
     if (!found?.isDirectory()) throw new CratewrightError('UsageInvalid', `${folder} is not a folder`)
-    const signal = onShutdown(silentLog)
+    const { signal } = io
     const isBag = await readFile(join(folder, 'bagit.txt')).then(
       () => true,
       () => false,

@@ -183,8 +183,7 @@ export class Controller {
 
   #repositoryChanged(name: string, resource: Resource | undefined): void {
     const { sourceOf, signal } = this.#options
-    const source =
-      resource && resource.problems.every(problem => problem.severity !== 'error') ? sourceOf(resource) : undefined
+    const source = resource?.problems.every(problem => problem.severity !== 'error') ? sourceOf(resource) : undefined
     const before = this.#sources.get(name)
     if (before === source) return
     before?.stop()

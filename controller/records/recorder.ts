@@ -47,6 +47,8 @@ interface Held {
 
 /** Files that name the whole state, so that two writers of different entries with one number collide on it. */
 const headFile = 'head.json'
+/** Milliseconds that a status waits for a newer one before it is written. */
+const statusDelay = 2_000
 /** Milliseconds after which a cached tip is looked at again. */
 const staleAfter = 5_000
 
@@ -55,7 +57,9 @@ export class GitRecorder implements Recorder {
   readonly #held = new Map<string, Held>()
   readonly #tips = new Map<RecordsBranch, { tip: Oid | undefined; at: number }>()
   readonly #statuses = new Map<string, string>()
-  readonly #pending = new Set<Promise<unknown>>()
+  readonly #unwritten = new Map<string, () => Promise<void>>()
+  #flushing: Promise<unknown> = Promise.resolve()
+  #timer: NodeJS.Timeout | undefined
 
   constructor(options: RecorderOptions) {
     this.#options = options
@@ -124,20 +128,35 @@ export class GitRecorder implements Recorder {
   }
 
   status(resource: Resource, content: unknown): void {
-    const { spaceOf, platformSpace, log } = this.#options
+    const { spaceOf, platformSpace } = this.#options
     const space = this.#hasLog(resource) ? spaceOf(resource.namespace) : platformSpace()
     if (!space || content === undefined) return
     const text = canonicalJson(content)
     if (this.#statuses.get(resource.key) === text) return
     this.#statuses.set(resource.key, text)
-    const pending: Promise<unknown> = this.#writeStatus(resource, space, content as PublicStatus)
-      .catch(error => {
-        this.#statuses.delete(resource.key)
-        const { code, message } = asCratewrightError(error)
-        log.warn('a status could not be written', { key: resource.key, code, error: message })
-      })
-      .finally(() => this.#pending.delete(pending))
-    this.#pending.add(pending)
+    this.#unwritten.set(resource.key, () => this.#writeStatus(resource, space, content as PublicStatus))
+    // What is passed through quickly (a start that finds its dependencies one after the other) is nobody's news.
+    this.#timer ??= setTimeout(() => void this.flush(), statusDelay).unref()
+  }
+
+  /** Writes every status handed in so far; resolves when they are written or have failed. */
+  async flush(): Promise<void> {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    const writes = [...this.#unwritten]
+    this.#unwritten.clear()
+    this.#flushing = Promise.all([this.#flushing, ...writes.map(([key, write]) => this.#settle(key, write))])
+    await this.#flushing
+  }
+
+  async #settle(key: string, write: () => Promise<void>): Promise<void> {
+    try {
+      await write()
+    } catch (error) {
+      this.#statuses.delete(key)
+      const { code, message } = asCratewrightError(error)
+      this.#options.log.warn('a status could not be written', { key, code, error: message })
+    }
   }
 
   async #writeStatus(resource: Resource, { branch, committer }: RecordsSpace, content: PublicStatus): Promise<void> {
@@ -162,11 +181,6 @@ export class GitRecorder implements Recorder {
       message: `Show the status of ${type.kind} ${name}`,
       time: this.#options.clock.now(),
     })
-  }
-
-  /** Resolves when every status handed in so far is written or has failed. */
-  async flush(): Promise<void> {
-    while (this.#pending.size > 0) await Promise.all(this.#pending)
   }
 
   #hasLog(resource: Resource): boolean {

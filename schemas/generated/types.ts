@@ -220,7 +220,7 @@ export interface Dataset {
   /** What the dataset is. */
   readonly description?: string
   /** What the old tool wrote. */
-  readonly locations?: Anything
+  readonly locations?: readonly Anything[]
   /** What the dataset is called in the release. */
   readonly name: string
   /** What the old tool wrote. */
@@ -599,7 +599,7 @@ export interface ProfileConfig {
 /** What the data is for. */
 export interface Project {
   /** What the old tool wrote. */
-  readonly actions?: Anything
+  readonly actions?: readonly Anything[]
   /** What the project does. */
   readonly description: string
   /** What the old tool wrote. */
@@ -875,7 +875,7 @@ export interface User {
   /** The given name. */
   readonly given_name?: string
   /** What the old tool never used. */
-  readonly groups?: Anything
+  readonly groups?: readonly Anything[]
   /** An identifier of the user, such as an ORCID. */
   readonly id?: string
   /** Never allowed. */

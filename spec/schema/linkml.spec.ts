@@ -113,10 +113,10 @@ describe('LinkML', () => {
       d: { type: 'integer', description: 'd', default: 4 },
       l: { type: 'array', items: { type: 'string' }, description: 'l', default: ['x'] },
     })
-    // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
     deepEqual(A!.allOf, [
       {
         if: { properties: { v: { enum: ['one'] } }, required: ['v'] },
+        // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
         then: { description: 'because', required: ['d'] },
       },
     ])
@@ -126,6 +126,14 @@ describe('LinkML', () => {
       description: 'as',
       'x-unique-keys': [['v', 'd']],
     })
+  })
+
+  it('takes slots that classes share, and what one class makes of them', () => {
+    const classes =
+      '  A: {description: a, slots: [s]}\n  B: {description: b, slots: [s], slot_usage: {s: {required: true}}}\n'
+    const { A, B } = compile(`${schemaOf(classes)}slots:\n  s: {description: s, range: boolean}\n`)
+    deepEqual(A!.properties, { s: { type: 'boolean', description: 's' } })
+    deepEqual([A!.required, B!.required], [undefined, ['s']])
   })
 
   for (const [what, classes, expected] of [

@@ -145,7 +145,7 @@ describe('validate', () => {
     ])
     match(found('Governance', 'just text')[0]!, /^1:1 the document has to be a mapping, and is text/)
     match(
-      found('Governance', governance.replace(/users:[^]*/, 'users: {}'))[0]!,
+      found('Governance', governance.replace(/users:[\s\S]*/, 'users: {}'))[0]!,
       /users has to be a list, and is a mapping/,
     )
   })
@@ -153,7 +153,7 @@ describe('validate', () => {
   it('holds ranges and the number of elements', () => {
     match(found('SourceConnectionSpec', connection.replace('5432', '70000'))[0]!, /port has to be 65535 or less/)
     match(found('Governance', `${governance}release: 0\n`)[0]!, /release has to be 1 or more/)
-    match(found('Governance', governance.replace(/users:[^]*/, 'users: []'))[0]!, /users needs 1 element or more/)
+    match(found('Governance', governance.replace(/users:[\s\S]*/, 'users: []'))[0]!, /users needs 1 element or more/)
   })
 
   it('finds what is there twice', () => {
@@ -289,7 +289,7 @@ describe('validate', () => {
     const began = performance.now()
     const { problems } = check(
       'Governance',
-      `${governance.replace(/users:[^]*/, 'users:\n')}${'- {}\n'.repeat(150_000)}`,
+      `${governance.replace(/users:[\s\S]*/, 'users:\n')}${'- {}\n'.repeat(150_000)}`,
     )
     equal(problems.length, 50)
     match(problems.at(-1)!.message, /more problems than are listed/)

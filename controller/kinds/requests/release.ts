@@ -34,7 +34,7 @@ export function renderRelease(
   const state = stateOf(history)
   const closing = history.entries.at(-1)
   const config = parseRequest(documents, '').documents?.config
-  if (!closing || closing.action !== 'close' || !state.staging || !config) {
+  if (closing?.action !== 'close' || !state.staging || !config) {
     throw new CratewrightError('RecordInvalid', 'the log does not end with the closing of a release')
   }
   const uuid = releaseUuid(state)
