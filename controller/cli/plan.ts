@@ -11,7 +11,7 @@ import type { GitRepository, Oid } from '../git/repository.ts'
 import { readManifests } from '../kinds/platform/reader.ts'
 import { keepsMissing } from '../kinds/registry.ts'
 import { parseRequest, requestFiles } from '../kinds/requests/documents.ts'
-import { observeRequest } from '../kinds/requests/observe.ts'
+import { barredFrom, observeRequest } from '../kinds/requests/observe.ts'
 import { planRequest } from '../kinds/requests/plan.ts'
 import { type Preview, previewLines } from '../kinds/requests/preview.ts'
 import { RequestReader, type RequestSpec } from '../kinds/requests/reader.ts'
@@ -88,7 +88,8 @@ async function planFolder(folder: string, args: Arguments, io: Io): Promise<numb
     steps: ['give the request an id and begin its log'],
     waits: [],
     later: ['validate', 'sign-off', 'stage-transfer', 'disclosure', 'close', 'publish'],
-    planDigest: digestOf([]),
+    planDigest: undefined,
+    barred: new Map(),
   }
   return show([preview], snapshot, args, io)
 }
@@ -203,6 +204,8 @@ async function previewOf(request: Resource<RequestSpec>, room: PreviewRoom): Pro
     steps: plan.steps.map(({ summary }) => summary),
     waits: plan.waits.map(({ message }) => message),
     later: plan.later,
+    barred:
+      observed.authors && documents ? barredFrom(documents.governance, observed.authors, observed.persons) : new Map(),
     planDigest: digestOf(plan.steps),
   }
 }

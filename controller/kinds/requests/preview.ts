@@ -2,7 +2,7 @@
 
 import type { ApproverGroupSpec } from '../../../schemas/generated/types.ts'
 import type { Snapshot } from '../../engine/kind.ts'
-import { groupsFor } from '../../records/approval.ts'
+import { type Barred, groupsFor } from '../../records/approval.ts'
 import { type Problem, showWhere } from '../../runtime/errors.ts'
 import { approverGroupType } from '../types.ts'
 import type { RequestDocuments } from './documents.ts'
@@ -13,13 +13,16 @@ export interface Preview {
   readonly documents: RequestDocuments | undefined
   readonly problems: readonly Problem[]
   readonly resolved: Resolved | undefined
+  /** Who wrote the request or works on it, as far as that is known: they cannot approve it. */
+  readonly barred: Barred
   /** Undefined: the source was not asked; `why` says why not. */
   readonly findings: readonly Problem[] | undefined
   readonly whyNotCompared: string
   readonly steps: readonly string[]
   readonly waits: readonly string[]
   readonly later: readonly string[]
-  readonly planDigest: string
+  /** Undefined: no plan was made, because it depends on what the records and the source say. */
+  readonly planDigest: string | undefined
 }
 
 export function previewLines(preview: Preview, snapshot: Snapshot): string[] {
@@ -46,25 +49,29 @@ export function previewLines(preview: Preview, snapshot: Snapshot): string[] {
   if (findings === undefined) lines.push(`  The source was not asked: ${preview.whyNotCompared}`)
   else if (findings.every(({ severity }) => severity !== 'error'))
     lines.push('  The source has every table and column asked for, with the types asked for.')
-  if (resolved) lines.push(...approvers(project, resolved, snapshot))
+  if (resolved) lines.push(...approvers(preview, resolved, snapshot))
   lines.push('')
   if (all.some(({ severity }) => severity === 'error'))
     lines.push('Nothing would be done beyond this: the request has errors.')
   else {
     for (const step of preview.steps) lines.push(`next: ${step}`)
     for (const wait of preview.waits) lines.push(`waits: ${wait}`)
-    for (const step of preview.later) lines.push(`later: ${step}`)
+    for (const step of preview.later) lines.push(`then: ${step}`)
   }
-  lines.push('', `request digest ${documents.digest}`, `plan digest    ${preview.planDigest}`)
+  lines.push('', `request digest ${documents.digest}`)
+  if (preview.planDigest) lines.push(`plan digest    ${preview.planDigest}`)
   return lines
 }
 
-function approvers(project: string, { connection }: Resolved, snapshot: Snapshot): string[] {
+function approvers({ project, barred }: Preview, { connection }: Resolved, snapshot: Snapshot): string[] {
   const groups = snapshot.list<ApproverGroupSpec>(approverGroupType).map(({ name, spec }) => ({ name, spec }))
+  const free = (members: ApproverGroupSpec['members']) =>
+    members.map(({ person }) => person).filter(person => !barred.has(person))
   return (['SignOff', 'Disclosure'] as const).map(phase => {
     const matching = groupsFor(groups, { phase, project, source: connection.name })
     const words = matching.map(
-      ({ name, spec }) => `${spec.quorum ?? 1} of ${name} (${spec.members.map(({ person }) => person).join(', ')})`,
+      ({ name, spec }) =>
+        `${spec.quorum ?? 1} of ${name} (${free(spec.members).join(', ') || 'nobody who is independent of this request'})`,
     )
     return `  ${phase === 'SignOff' ? 'sign-off' : 'disclosure'} needs ${words.join(' and ') || 'a group that nobody has declared'}`
   })
