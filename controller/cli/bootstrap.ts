@@ -31,7 +31,17 @@ export async function readBootstrap(path: string): Promise<Bootstrap> {
       where,
     })
   }
+  refuseWhatIsNotThere(checked.value, path)
   return absolute(withDefaults('Bootstrap', checked.value), dirname(path))
+}
+
+/** What the schema knows and this version cannot do is refused by name, not ignored. */
+function refuseWhatIsNotThere({ store, transports }: Bootstrap, path: string): void {
+  const refuse = (what: string, todo: string) => {
+    throw new CratewrightError('ConfigInvalid', `${path}: ${what} is not provided yet`, { where: { file: path }, todo })
+  }
+  if (store === 'kubernetes') refuse('store: kubernetes', 'Write `store: memory`.')
+  if (transports?.includes('ssh')) refuse('transport ssh', 'Use https with a credential.')
 }
 
 function absolute(bootstrap: Bootstrap, base: string): Bootstrap {

@@ -49,7 +49,7 @@ export async function openPlatform({ bootstrap, redactor, log }: Session, signal
     ),
   })
   await source.look(signal)
-  if (source.problem) throw source.problem
+  if (source.problem && source.commit === undefined) throw source.problem
   const open = (resource: Resource<RepositorySpec>) =>
     repositories.open(resource.spec.url, credentialOf(resource.spec.credential, secrets))
   return {

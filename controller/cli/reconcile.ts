@@ -93,6 +93,8 @@ function report(wired: Wired, keys: readonly string[], until: string | undefined
   const problems = [...wired.store.snapshot().problems].flatMap(([source, found]) =>
     found.map(problem => ({ source, ...problem })),
   )
+  const { problem } = wired.platform
+  if (problem) io.err(`platform: ${problem.message} [${problem.code}]`)
   if (json) {
     io.out(
       JSON.stringify(

@@ -136,17 +136,32 @@ export async function documentsIn(
   return (await readFolder(repository, commit, folder, signal)).files
 }
 
-/** A tip whose signer is not listed is not applied; what was applied before stays. */
+/** How far back a platform's newest applicable commit is looked for. */
+const maxUnsigned = 100
+
+/** Commits whose signer is not listed are not applied: the newest one before them that is signed stands. */
 export function signedBy(repository: GitRepository, signers: readonly SshPublicKey[]) {
-  return async (tip: Oid, signal: AbortSignal): Promise<Oid> => {
-    const [signature] = await repository.signatures([tip], signal)
-    if (signature?.state === 'good' && signers.some(({ fingerprint }) => fingerprint === signature.key.fingerprint))
-      return tip
+  return async (tip: Oid, signal: AbortSignal): Promise<Oid | { commit: Oid; problem: CratewrightError }> => {
+    const commits = await repository.history({ tip, firstParent: true, limit: maxUnsigned }, signal)
+    const oids = commits.map(({ oid }) => oid)
+    const signatures = await repository.signatures(oids, signal)
+    const index = signatures.findIndex(
+      signature =>
+        signature.state === 'good' && signers.some(({ fingerprint }) => fingerprint === signature.key.fingerprint),
+    )
+    if (index === 0) return tip
+    const [newest] = signatures
     const why =
-      signature?.state === 'good'
-        ? `is signed by ${signature.key.fingerprint}, which cratewright.yaml does not list`
-        : 'has no good signature'
-    throw new CratewrightError('UntrustedCommit', `commit ${tip} of the platform repository ${why}; it is not applied`)
+      newest?.state === 'good'
+        ? `is signed by ${newest.key.fingerprint}, which cratewright.yaml does not list`
+        : 'has no good SSH signature'
+    const problem = new CratewrightError(
+      'UntrustedCommit',
+      `commit ${tip} of the platform repository ${why}: it is not applied`,
+    )
+    const commit = oids[index]
+    if (commit === undefined) throw problem
+    return { commit, problem }
   }
 }
 

@@ -155,7 +155,7 @@ export class Controller {
     if (unmoved.every(Boolean)) return true
     await Promise.all(sources.map(source => source.look(signal)))
     // A source that moved and cannot be read stops its recorded steps: what the last look saw is no longer what is there.
-    const problem = sources.map(source => source.problem).find(problem => problem !== undefined)
+    const problem = sources.map(source => source.problem).find(problem => problem?.retryable)
     if (problem) throw problem
     return false
   }

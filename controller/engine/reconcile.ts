@@ -1,6 +1,6 @@
 /** One run for one resource: observe, plan, apply, record, until there is nothing to do but wait. */
 
-import { canonicalJson } from '../runtime/canonical.ts'
+import { canonicalJson, digestOf } from '../runtime/canonical.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { asCratewrightError, type CratewrightError, problemOf } from '../runtime/errors.ts'
 import type { Log } from '../runtime/log.ts'
@@ -305,6 +305,7 @@ function setStatus(resource: Resource, room: ReconcileRoom, report: StatusReport
     problems: resource.problems,
     report,
     next: plan.steps.map(step => step.summary),
+    ...(plan.steps.length > 0 ? { planDigest: digestOf(plan.steps) } : {}),
     waits: plan.waits,
     later: plan.later,
   })
@@ -320,6 +321,8 @@ function publicStatus(resource: Resource, status: StoredStatus | undefined): unk
     ...(resource.namespace ? { namespace: resource.namespace } : {}),
     origin: { repository: resource.origin.repository, file: resource.origin.where.file },
     ...rest,
+    // With the longest messages there are, a status stays below 64 KiB.
+    problems: rest.problems.slice(0, 20),
     detail: report.detail,
   }
 }

@@ -12,8 +12,8 @@ export interface GitSourceOptions {
   /** A full ref; the only one whose content is desired state. */
   readonly ref: string
   readonly reader: Reader
-  /** The commit to apply for a tip: itself, or the newest one that may be applied; throws where there is none. */
-  readonly accept?: (tip: Oid, signal: AbortSignal) => Promise<Oid>
+  /** The commit to apply for a tip: itself, or an older one with the reason why not; throws where there is none. */
+  readonly accept?: (tip: Oid, signal: AbortSignal) => Promise<Oid | { commit: Oid; problem: CratewrightError }>
   readonly store: Store
   readonly log: Log
   /** Milliseconds between looks; ±10 % jitter, so that many sources do not look at once. */
@@ -90,14 +90,15 @@ export class GitSource {
     try {
       const tip = await repository.resolve(ref, signal)
       if (tip === undefined) throw new CratewrightError('GitRefMissing', `${name}: the server has no ${ref}`)
-      if (tip === this.#tip && !this.#problem) return false
+      if (tip === this.#tip && !this.#problem?.retryable) return false
       await repository.fetch(ref, tip, signal)
-      const commit = accept ? await accept(tip, signal) : tip
+      const accepted = accept ? await accept(tip, signal) : tip
+      const { commit, problem } = typeof accepted === 'string' ? { commit: accepted, problem: undefined } : accepted
       const read = commit === this.#commit ? undefined : await reader.read(commit, signal)
       if (read) store.replace(name, commit, read)
       this.#tip = tip
       this.#commit = commit
-      this.#problem = undefined
+      this.#report(problem)
       if (read)
         log.info('read a new commit', {
           source: name,
@@ -108,12 +109,16 @@ export class GitSource {
       return read !== undefined
     } catch (error) {
       if (signal.aborted) return false
-      const problem = asCratewrightError(error)
-      if (problem.code !== this.#problem?.code) {
-        log.warn('a source could not be read', { source: name, code: problem.code, error: problem.message })
-      }
-      this.#problem = problem
+      this.#report(asCratewrightError(error))
       return false
     }
+  }
+
+  #report(problem: CratewrightError | undefined): void {
+    if (problem && problem.message !== this.#problem?.message) {
+      const { name, log } = this.#options
+      log.warn('a source is not read to its tip', { source: name, code: problem.code, error: problem.message })
+    }
+    this.#problem = problem
   }
 }

@@ -34,7 +34,9 @@ export class MemoryStore implements Store {
       const held = this.#held.get(key)
       const same = held?.fingerprint === fingerprint && !held.resource.missing
       const generation = same ? held.resource.generation : (held?.resource.generation ?? 0) + 1
-      this.#held.set(key, { resource: { ...fresh, key, generation, missing: false }, source, fingerprint })
+      // An unchanged resource keeps where it comes from, so that a commit elsewhere changes nothing about it.
+      const origin = same ? held.resource.origin : fresh.origin
+      this.#held.set(key, { resource: { ...fresh, key, origin, generation, missing: false }, source, fingerprint })
       if (!same) changed.push(key)
     }
     for (const [key, held] of this.#held) {

@@ -14,6 +14,8 @@ export interface StoredStatus {
   readonly report: StatusReport
   /** The plan in words: what is next, what is waited for, what would come then. */
   readonly next: readonly string[]
+  /** SHA-256 of the RFC 8785 JSON of the plan's steps; absent where there are none. */
+  readonly planDigest?: string
   readonly waits: readonly {
     readonly reason: string
     readonly message: string

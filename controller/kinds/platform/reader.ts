@@ -119,7 +119,7 @@ function readManifest(
   const problems = [...envelope.problems, ...spec.problems]
   if (!spec.value) return { problems }
   const origin = { ...from, where: document.at([]) }
-  const warnings = problems.filter(({ severity }) => severity === 'warning')
+  const warnings = [...problems.filter(({ severity }) => severity === 'warning'), ...notProvided(kind, document)]
   return {
     resource: {
       type: known.type,
@@ -131,4 +131,33 @@ function readManifest(
     },
     problems: problems.filter(({ severity }) => severity === 'error'),
   }
+}
+
+/** Fields that this version reads and does nothing with: a promise that is not kept has to be said. */
+function notProvided(kind: string, document: SourceDocument): Problem[] {
+  const { spec } = document.value as { spec: Record<string, unknown> }
+  const warn = (path: string[], what: string) => [
+    problem('FieldIgnored', `${what} is not provided yet, and has no effect`, {
+      severity: 'warning',
+      where: document.at(path),
+    }),
+  ]
+  const list = (value: unknown) => (Array.isArray(value) ? value : [])
+  const forge = (spec.forge as { type?: string } | undefined)?.type ?? 'none'
+  if (kind === 'Repository') {
+    return [
+      ...(list(spec.manifests).length > 0
+        ? warn(['spec', 'manifests'], 'reading manifests from a projects repository')
+        : []),
+      ...(list(spec.allows).length > 0 ? warn(['spec', 'allows'], 'allowing kinds in a projects repository') : []),
+      ...(forge === 'none' ? [] : warn(['spec', 'forge'], `the forge ${forge}`)),
+    ]
+  }
+  if (kind === 'ApproverGroup') {
+    return [
+      ...(spec.proof === 'attested' ? warn(['spec', 'proof'], 'attesting approvals by merging') : []),
+      ...(list(spec.phases).includes('Confirm') ? warn(['spec', 'phases'], 'phase Confirm') : []),
+    ]
+  }
+  return []
 }

@@ -79,7 +79,8 @@ export async function observeRequest(
 ): Promise<RequestObserved> {
   const { snapshot, history, signal, asked } = context
   const { documents, folder } = resource.spec
-  const head = resource.origin.commit
+  // The resource's own commit is where it last changed; what happened since to its folder and back shows only at the tip.
+  const head = snapshot.commits.get(resource.origin.repository) ?? resource.origin.commit
   const state = stateOf(history)
   const persons = snapshot.list<PersonSpec>(personType).map(({ name, spec }) => ({ name, spec }))
   const groups = snapshot.list<ApproverGroupSpec>(approverGroupType).map(({ name, spec }) => ({ name, spec }))
@@ -106,6 +107,7 @@ export async function observeRequest(
           groups,
           documents,
           source: resolved.connection.name,
+          head,
         })
       : undefined
   return { ...known, headTime: commit?.time ?? 0, changes, resolved, resolveProblems: problems, authors, approval }
@@ -168,6 +170,7 @@ interface ApprovalRoom {
   readonly groups: readonly Group[]
   readonly documents: RequestDocuments
   readonly source: string
+  readonly head: Oid
 }
 
 async function observeApproval(phase: 'SignOff' | 'Disclosure', room: ApprovalRoom): Promise<Approval> {
@@ -177,7 +180,7 @@ async function observeApproval(phase: 'SignOff' | 'Disclosure', room: ApprovalRo
   const names = new Set(persons.map(({ name }) => name))
   const views = groups.map(group => viewOf(group, context.clock.now(), barred, names))
   const subject = subjectOf(phase, resource, state)
-  const files = await statementFiles(repository, resource.origin.commit, resource.spec.folder, context.signal)
+  const files = await statementFiles(repository, room.head, resource.spec.folder, context.signal)
   const statements = files.map((file): JudgedStatement => {
     const reading = readStatement(file, subject, context.history, persons)
     const digest = sha256Hex(file.text)
