@@ -3,7 +3,7 @@
 import { readFile } from 'node:fs/promises'
 import { dirname, isAbsolute, resolve } from 'node:path'
 import type { Bootstrap } from '../../schemas/generated/types.ts'
-import { CratewrightError, showWhere } from '../runtime/errors.ts'
+import { CratewrightError } from '../runtime/errors.ts'
 import { validate, withDefaults } from '../schema/validate.ts'
 import { parseYaml } from '../schema/yaml.ts'
 
@@ -11,7 +11,7 @@ export type { Bootstrap }
 
 /** `--config`, then CRATEWRIGHT_CONFIG, then cratewright.yaml in the current folder. */
 export function configPath(option: string | undefined, env: Readonly<Record<string, string | undefined>>): string {
-  return resolve(option ?? env.CRATEWRIGHT_CONFIG ?? 'cratewright.yaml')
+  return resolve(option || env.CRATEWRIGHT_CONFIG || 'cratewright.yaml')
 }
 
 /** Paths in the file are relative to the file. @throws ConfigInvalid */
@@ -22,14 +22,17 @@ export async function readBootstrap(path: string): Promise<Bootstrap> {
     })
   })
   const parsed = parseYaml(content, path)
-  const document = parsed.documents[0]
+  const [document, another] = parsed.documents
   const checked = document ? validate<Bootstrap>('Bootstrap', document) : { value: undefined, problems: [] }
   const [problem] = [...parsed.problems, ...checked.problems].filter(({ severity }) => severity === 'error')
   if (problem || !checked.value) {
-    const where = problem?.where ?? { file: path }
-    throw new CratewrightError('ConfigInvalid', `${showWhere(where)}: ${problem?.message ?? 'the file is empty'}`, {
-      where,
+    throw new CratewrightError('ConfigInvalid', problem?.message ?? 'the file is empty', {
+      where: problem?.where ?? { file: path },
+      ...(problem ? { todo: problem.todo } : {}),
     })
+  }
+  if (another) {
+    throw new CratewrightError('ConfigInvalid', 'the file holds more than one document', { where: another.at([]) })
   }
   refuseWhatIsNotThere(checked.value, path)
   return absolute(withDefaults('Bootstrap', checked.value), dirname(path))

@@ -67,6 +67,9 @@ export function readArguments(command: Command, argv: readonly string[]): Argume
       options: { ...options, help: { type: 'boolean', short: 'h' } },
       allowPositionals: true,
     })
+    // `arguments` is what help shows: each word in brackets of its own, or bare, is one.
+    const most = command.arguments.match(/\[[^\]]*\]|<[^>]*>|\S+/g)?.length ?? 0
+    if (positionals.length > most) throw new Error(`the argument ${JSON.stringify(positionals[most])} is one too many`)
     const value = (name: string) => (values as Record<string, unknown>)[name]
     return {
       positionals,
@@ -75,7 +78,7 @@ export function readArguments(command: Command, argv: readonly string[]): Argume
       flag: name => value(name) === true,
     }
   } catch (error) {
-    throw new CratewrightError('UsageInvalid', `${(error as Error).message.split('\n')[0]}`, {
+    throw new CratewrightError('UsageInvalid', (error as Error).message.split(/\n|\. /)[0] ?? '', {
       todo: `See \`cratewright ${command.name} --help\`.`,
     })
   }

@@ -5,6 +5,7 @@ import { mkdir, rename, rm } from 'node:fs/promises'
 import { connect, createServer, type Server } from 'node:net'
 import { join, relative } from 'node:path'
 import { CratewrightError } from '../runtime/errors.ts'
+import { removeLeftovers } from '../runtime/files.ts'
 
 export interface Hold {
   release(): Promise<void>
@@ -21,6 +22,7 @@ export async function holdFolder(folder: string, onLook: () => void = () => {}):
   for (let attempt = 0; attempt < 3; attempt++) {
     const server = await listen(path, onLook)
     if (server) {
+      for (const written of [folder, join(folder, 'tips')]) await removeLeftovers(written)
       return {
         release: () =>
           new Promise(done => {

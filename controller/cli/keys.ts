@@ -20,17 +20,20 @@ export const keysCommand: Command = {
     const [verb, path] = args.positionals
     if (verb !== 'make' || path === undefined)
       throw new CratewrightError('UsageInvalid', 'write `cratewright keys make <path>`')
-    const present = await lstat(path).then(
-      () => true,
-      () => false,
-    )
-    if (present)
-      throw new CratewrightError('UsageInvalid', `${path} exists; a key is never overwritten`, {
-        todo: 'Give another path.',
-      })
+    const files = [path, `${path}.pub`] as const
+    for (const file of files) {
+      const present = await lstat(file).then(
+        () => true,
+        () => false,
+      )
+      if (present)
+        throw new CratewrightError('UsageInvalid', `${file} exists; a key is never overwritten`, {
+          todo: 'Give another path.',
+        })
+    }
     const pair = generateKey(args.string('comment') ?? 'cratewright')
-    await writeFile(path, pair.private, { mode: 0o600, flag: 'wx' })
-    await writeFile(`${path}.pub`, pair.public.endsWith('\n') ? pair.public : `${pair.public}\n`, { mode: 0o644 })
+    await writeKey(files[0], pair.private, 0o600)
+    await writeKey(files[1], pair.public.endsWith('\n') ? pair.public : `${pair.public}\n`, 0o644)
     const key = parsePrivateKey(pair.private)
     const { fingerprint } = parsePublicKey(pair.public)
     const root = rootCommit(payload => signSsh(key, 'git', payload))
@@ -43,4 +46,12 @@ export const keysCommand: Command = {
     }
     return exit.ok
   },
+}
+
+async function writeKey(path: string, content: string, mode: number): Promise<void> {
+  await writeFile(path, content, { mode, flag: 'wx' }).catch((error: NodeJS.ErrnoException) => {
+    throw new CratewrightError('UsageInvalid', `${path} cannot be written (${error.code})`, {
+      todo: 'Give a path in a folder that exists and that you may write to.',
+    })
+  })
 }

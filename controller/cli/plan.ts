@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { basename, join, relative, resolve } from 'node:path'
 import type { PersonSpec, RepositorySpec } from '../../schemas/generated/types.ts'
 import { openPostgres } from '../data/postgres.ts'
-import type { Context, Resource, Snapshot } from '../engine/kind.ts'
+import type { Context, ReadResult, Resource, Snapshot } from '../engine/kind.ts'
 import { MemoryStore } from '../engine/store/memory.ts'
 import type { GitRepository, Oid } from '../git/repository.ts'
 import { readManifests } from '../kinds/platform/reader.ts'
@@ -21,7 +21,7 @@ import { readProject } from '../records/recorder.ts'
 import { personOfKey } from '../records/statement.ts'
 import { digestOf } from '../runtime/canonical.ts'
 import { systemClock } from '../runtime/clock.ts'
-import { asCratewrightError, CratewrightError, type Problem, problem } from '../runtime/errors.ts'
+import { asCratewrightError, CratewrightError, catalogue, type Problem, problem, showWhere } from '../runtime/errors.ts'
 import { type Arguments, type Command, commonOptions, exit, type Io } from './command.ts'
 import { openPlatform, type PlatformView } from './platform.ts'
 import { targetOf } from './rooms.ts'
@@ -96,7 +96,12 @@ async function planFolder(folder: string, args: Arguments, io: Io): Promise<numb
 
 async function readManifestFiles(folder: string): Promise<Map<string, Uint8Array>> {
   const files = new Map<string, Uint8Array>()
-  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(
+    (error: NodeJS.ErrnoException) => {
+      throw new CratewrightError('UsageInvalid', `the folder ${folder} cannot be read (${error.code})`)
+    },
+  )
+  for (const entry of entries) {
     const path = join(entry.parentPath, entry.name)
     if (entry.isFile() && /\.ya?ml$/.test(entry.name)) files.set(relative(folder, path), await readFile(path))
   }
@@ -109,33 +114,59 @@ async function planBranch(args: Arguments, io: Io): Promise<number> {
   const folder = await mkdtemp(join(tmpdir(), 'cratewright-plan-'))
   try {
     const platform = await openPlatform({ ...session, bootstrap: { ...session.bootstrap, folder } }, signal)
-    const previews: Preview[] = []
+    for (const { where, message } of [...platform.snapshot.problems].flatMap(([, found]) => found))
+      io.err(`platform: ${where ? `${showWhere(where)}: ` : ''}${message}`)
+    const plans: BranchPlan[] = []
     for (const resource of platform.snapshot.list<RepositorySpec>(repositoryType)) {
-      previews.push(...(await previewsOf(resource, platform, session, args, signal)))
+      const plan = await planRepository(resource, platform, session, args, signal)
+      if (plan) plans.push(plan)
     }
-    return show(previews, platform.snapshot, args, io)
+    const [project] = args.positionals
+    const previews = plans.flatMap(plan => plan.previews)
+    if (plans.length === 0) {
+      const ref = fullRef(args.string('ref')) ?? 'that is watched'
+      throw new CratewrightError('GitRefMissing', `no repository with requests has the branch ${ref}`)
+    }
+    if (project !== undefined && previews.length === 0)
+      throw new CratewrightError('DocumentMissing', `there is no request ${project} on that branch`, {
+        todo: 'Check the name, and that it is pushed.',
+      })
+    const problems = plans.flatMap(plan => plan.problems)
+    for (const { where, message, todo } of problems)
+      io.err(`${where ? `${showWhere(where)}: ` : ''}${message}\n  ${todo}`)
+    const code = show(previews, platform.snapshot, args, io)
+    return problems.some(({ severity }) => severity === 'error') ? exit.invalid : code
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
 }
 
-async function previewsOf(
+interface BranchPlan {
+  readonly previews: readonly Preview[]
+  /** Of the branch, and of no request: those that it adds to the watched one. */
+  readonly problems: readonly Problem[]
+}
+
+/** Undefined: the repository has no requests, or not this branch. */
+async function planRepository(
   resource: Resource<RepositorySpec>,
   platform: PlatformView,
   session: Session,
   args: Arguments,
   signal: AbortSignal,
-): Promise<Preview[]> {
+): Promise<BranchPlan | undefined> {
   const { name, spec } = resource
-  if (!spec.requests) return []
+  if (!spec.requests) return undefined
   const [project] = args.positionals
   const repository = platform.repositoryOf(resource)
   const watched = spec.ref ?? 'refs/heads/main'
   const ref = fullRef(args.string('ref')) ?? watched
   const tip = await tipOf(repository, ref, signal)
-  if (tip === undefined) return []
+  if (tip === undefined) return undefined
   const read = await new RequestReader(repository, name, spec.requests).read(tip, signal)
-  const before = ref === watched ? undefined : await treesAt(repository, watched, name, spec.requests, signal)
+  const before = ref === watched ? undefined : await readAt(repository, watched, name, spec.requests, signal)
+  const trees = new Map(before?.resources.map(known => [known.name, (known.spec as RequestSpec).tree]))
+  const known = new Set(before?.problems.map(({ message, where }) => `${where?.file} ${message}`))
   platform.store.replace(name, tip, read)
   const records = platform.recordsOf(resource)
   const recordsTip = await records.tip(signal)
@@ -146,7 +177,7 @@ async function previewsOf(
   const author = signature?.state === 'good' ? personOfKey(signature.key, persons) : undefined
   const previews: Preview[] = []
   for (const request of read.resources as unknown as Resource<RequestSpec>[]) {
-    if (project !== undefined ? request.name !== project : before?.get(request.name) === request.spec.tree) continue
+    if (project !== undefined ? request.name !== project : trees.get(request.name) === request.spec.tree) continue
     const { history } = await readProject(records, recordsTip, request.name, signal)
     previews.push(
       await previewOf(
@@ -155,7 +186,7 @@ async function previewsOf(
       ),
     )
   }
-  return previews
+  return { previews, problems: read.problems.filter(({ message, where }) => !known.has(`${where?.file} ${message}`)) }
 }
 
 interface PreviewRoom {
@@ -232,17 +263,15 @@ async function tipOf(repository: GitRepository, ref: string, signal: AbortSignal
   return tip
 }
 
-async function treesAt(
+async function readAt(
   repository: GitRepository,
   ref: string,
   name: string,
   pattern: string,
   signal: AbortSignal,
-): Promise<Map<string, Oid>> {
+): Promise<ReadResult | undefined> {
   const tip = await tipOf(repository, ref, signal)
-  if (tip === undefined) return new Map()
-  const { resources } = await new RequestReader(repository, name, pattern).read(tip, signal)
-  return new Map(resources.map(resource => [resource.name, (resource.spec as RequestSpec).tree]))
+  return tip === undefined ? undefined : new RequestReader(repository, name, pattern).read(tip, signal)
 }
 
 function fullRef(ref: string | undefined): string | undefined {
@@ -264,9 +293,10 @@ function show(previews: readonly Preview[], snapshot: Snapshot, args: Arguments,
     )
   } else if (previews.length === 0) io.out('No request is changed by this.')
   else for (const preview of previews) io.out(`${previewLines(preview, snapshot).join('\n')}\n`)
-  const invalid = previews.some(
-    ({ problems, findings, documents }) =>
-      !documents || [...problems, ...(findings ?? [])].some(({ severity }) => severity === 'error'),
-  )
-  return invalid ? exit.invalid : exit.ok
+  const errors = previews
+    .flatMap(({ problems, findings }) => [...problems, ...(findings ?? [])])
+    .filter(({ severity }) => severity === 'error')
+  if (errors.length === 0 && previews.every(({ documents }) => documents)) return exit.ok
+  // A source that is down says nothing about the request.
+  return errors.length > 0 && errors.every(({ code }) => catalogue[code].retryable) ? exit.failed : exit.invalid
 }

@@ -57,7 +57,8 @@ export function size(bytes: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
   let value = bytes
   let unit = 0
-  while (value >= 1024 && unit < units.length - 1) {
+  // What is shown is rounded, and 1024 of a unit is one of the next.
+  while (Number(value.toFixed(unit === 0 ? 0 : 1)) >= 1024 && unit < units.length - 1) {
     value /= 1024
     unit++
   }

@@ -35,19 +35,23 @@ const waitingErrors = new Set(['FolderHeld', 'HeldByOther'])
 
 async function dispatch(args: readonly string[], io: Io): Promise<number> {
   const [verb = 'help', ...rest] = args
-  const command = commands.find(({ name }) => name === verb)
   if (verb === 'help' || verb === '--help' || verb === '-h') {
-    const asked = commands.find(({ name }) => name === rest[0])
-    io.out(asked ? helpOf(asked) : overview())
+    io.out(rest[0] === undefined ? overview() : helpOf(commandOf(rest[0])))
     return 0
   }
-  if (!command) throw new CratewrightError('UsageInvalid', `there is no command ${JSON.stringify(verb)}`)
+  const command = commandOf(verb)
   const parsed = readArguments(command, rest)
   if (parsed.flag('help')) {
     io.out(helpOf(command))
     return 0
   }
   return command.run(parsed, io)
+}
+
+function commandOf(verb: string): Command {
+  const command = commands.find(({ name }) => name === verb)
+  if (!command) throw new CratewrightError('UsageInvalid', `there is no command ${JSON.stringify(verb)}`)
+  return command
 }
 
 function overview(): string {

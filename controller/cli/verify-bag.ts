@@ -8,8 +8,7 @@ import { checkCrate } from '../crate/crate-check.ts'
 import { folderBag } from '../data/bag-reader.ts'
 import type { History } from '../engine/kind.ts'
 import { auditRequest, type Evidence } from '../kinds/requests/audit.ts'
-import { parseRequest, requestFiles } from '../kinds/requests/documents.ts'
-import { barredFrom } from '../kinds/requests/observe.ts'
+import { requestFiles } from '../kinds/requests/documents.ts'
 import { bagNamespace, renderRelease } from '../kinds/requests/release.ts'
 import { type RequestState, stateOf } from '../kinds/requests/state.ts'
 import type { Group } from '../records/approval.ts'
@@ -152,10 +151,7 @@ function bagEvidence(
   return {
     documentsAt: async () => documents,
     platformAt: async () => ({ persons, groups }),
-    barredAt: async (_state: RequestState) => {
-      const governance = parseRequest(documents, '').documents?.governance
-      return governance ? barredFrom(governance, { persons: [], coAuthors: [], unattributed: [] }, persons) : undefined
-    },
+    authorsAt: async () => ({ persons: [], coAuthors: [], unattributed: [] }),
     sourceAt: async () => source,
     signers,
   }

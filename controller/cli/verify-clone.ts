@@ -11,7 +11,6 @@ import { readManifests } from '../kinds/platform/reader.ts'
 import { auditRequest, type Evidence } from '../kinds/requests/audit.ts'
 import { authorsOf } from '../kinds/requests/authors.ts'
 import { parseRequest } from '../kinds/requests/documents.ts'
-import { barredFrom } from '../kinds/requests/observe.ts'
 import { projectRequest } from '../kinds/requests/project.ts'
 import { contentsOf } from '../kinds/requests/request.ts'
 import { resolveRequest } from '../kinds/requests/resolve.ts'
@@ -85,6 +84,8 @@ async function judge(clone: Clone, trust: Clone | undefined, room: CloneRoom): P
   const name = logs.flatMap(({ history }) => history.entries.map(entry => entry.repository))[0]
   const declared =
     name === undefined ? undefined : platform?.tip.get<RepositorySpec>(repositoryType, name)?.spec.records
+  if (platform && name !== undefined && !platform.tip.get(repositoryType, name))
+    findings.push(bad('records', `are of a Repository ${name}, which the platform does not declare`))
   const signers = (declared?.signers ?? []).map(signer => parsePublicKey(signer.key))
 
   const commits = await verifyCommits(repository, records.oid, signers, signal)
@@ -183,21 +184,10 @@ function cloneEvidence(history: History, { clone, platform, keys, signal }: Proj
         groups: snapshot.list<ApproverGroupSpec>(approverGroupType).map(({ name, spec }) => ({ name, spec })),
       }
     },
-    barredAt: async (state, projects, documents) => {
-      const governance = parseRequest(documents, '').documents?.governance
-      const snapshot = await platform?.at(undefined)
-      if (!governance || !snapshot || projects === undefined) return undefined
-      const persons = snapshot.list<PersonSpec>(personType).map(({ name, spec }) => ({ name, spec }))
-      const authors = await authorsOf(
-        clone.repository,
-        projects,
-        state.approvedAt,
-        state.folder,
-        persons,
-        signal,
-      ).catch(() => undefined)
-      return authors && barredFrom(governance, authors, persons)
-    },
+    authorsAt: async (state, projects, persons) =>
+      projects === undefined
+        ? undefined
+        : authorsOf(clone.repository, projects, state.approvedAt, state.folder, persons, signal).catch(() => undefined),
     sourceAt: async (state, commit) => {
       const snapshot = await platform?.at(commit)
       const files = await documentsHere(clone, state.content, state.folder, signal)

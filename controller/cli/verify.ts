@@ -77,13 +77,20 @@ function show({ findings, roots: found, summary }: Verdict, roots: readonly stri
   const verdict = wrong.length > 0 ? 'bad' : open.length > 0 ? 'unchecked' : pinned ? 'proven' : 'consistent'
   if (json) io.out(JSON.stringify({ verdict, rootPinned: pinned, roots: found, summary, findings }, null, 2))
   else {
-    for (const line of summary) io.out(line)
-    for (const { level, where, message } of findings)
-      io.out(`${level === 'bad' ? 'BAD' : level === 'unchecked' ? 'not checked' : 'note'}: ${where}: ${message}`)
+    for (const line of summary) io.out(harmless(line))
+    for (const { level, where, message } of findings) {
+      const said = level === 'bad' ? 'BAD' : level === 'unchecked' ? 'not checked' : 'note'
+      io.out(harmless(`${said}: ${where}: ${message}`))
+    }
     for (const root of found) io.out(`The evidence rests on the key ${root}.`)
     io.out(wordsFor(verdict, wrong.length, open.length))
   }
   return wrong.length > 0 ? exit.invalid : open.length > 0 ? exit.failed : exit.ok
+}
+
+/** What is judged names itself: a file's name must not begin a line of the verdict, or steer the reader's terminal. */
+function harmless(line: string): string {
+  return line.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, '\ufffd')
 }
 
 function wordsFor(verdict: string, wrong: number, open: number): string {

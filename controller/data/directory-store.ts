@@ -2,9 +2,9 @@
 
 import { createHash } from 'node:crypto'
 import { realpathSync, statSync } from 'node:fs'
-import { isAbsolute, join, relative } from 'node:path'
+import { dirname, isAbsolute, join, relative } from 'node:path'
 import { CratewrightError } from '../runtime/errors.ts'
-import { writeFileWhole } from '../runtime/files.ts'
+import { removeLeftovers, writeFileWhole } from '../runtime/files.ts'
 import { chunksOf, moveRelease, remove } from './directory-publish.ts'
 import type { FileStore, ReleaseKey, StoredFile } from './store.ts'
 import { storeError } from './store-error.ts'
@@ -53,10 +53,14 @@ export function openDirectoryStore(roots: { readonly staging: string; readonly p
 
     async write(key, area, path, content) {
       const file = await makePlace(key, area, path)
-      // A link in the file's place is replaced, not followed: rename(2).
-      await writeFileWhole(file, content, 0o640).catch(error => {
+      try {
+        // In a bag, what a killed write has left would be taken for part of the release.
+        await removeLeftovers(dirname(file))
+        // A link in the file's place is replaced, not followed: rename(2).
+        await writeFileWhole(file, content, 0o640)
+      } catch (error) {
         throw storeError(error, `writing ${path}`)
-      })
+      }
     },
 
     async read(key, area, path) {

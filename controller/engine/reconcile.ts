@@ -50,13 +50,15 @@ export type ReconcileResult =
 const maxRounds = 50
 
 export async function reconcile(key: Key, room: ReconcileRoom, asked: boolean): Promise<ReconcileResult> {
+  let stillAsked = asked
   for (let round = 0; round < maxRounds; round++) {
     const resource = room.store.get(key)
     const kind = resource && room.kindOf(resource)
     if (!resource || !kind) return { state: 'settled' }
     try {
-      const result = await runRound(resource, kind, room, asked && round === 0)
-      if (result) return result
+      const result = await runRound(resource, kind, room, stillAsked)
+      if (typeof result === 'object') return result
+      if (result === 'next') stillAsked = false
     } catch (error) {
       if (room.signal.aborted) return { state: 'stopped' }
       return failed(resource, room, asCratewrightError(error))
@@ -66,13 +68,13 @@ export async function reconcile(key: Key, room: ReconcileRoom, asked: boolean): 
   return { state: 'settled' }
 }
 
-/** One observe, plan, apply. Undefined: go round again. */
+/** One observe, plan, apply. `next`: go round again; `anew`: the same, for nothing that was planned has been done. */
 async function runRound(
   resource: Resource,
   kind: Kind,
   room: ReconcileRoom,
   asked: boolean,
-): Promise<ReconcileResult | undefined> {
+): Promise<ReconcileResult | 'next' | 'anew'> {
   const { store, recorder, signal, tasks, clock, instance, log } = room
   const snapshot = store.snapshot()
   const history = (await recorder.history(resource, signal)) ?? noHistory
@@ -96,9 +98,9 @@ async function runRound(
   let written = history
   for (const step of plan.steps) {
     // A decision that is recorded is made on what the servers have now, not on what the last look saw.
-    if (step.record !== 'none' && !(await room.confirm(resource))) return undefined
+    if (step.record !== 'none' && !(await room.confirm(resource))) return written === history ? 'anew' : 'next'
     const begun = step.record === 'pair' ? await begin(step, kind, resource, room, written, snapshot) : written
-    if ('state' in begun) return begun.state === 'again' ? undefined : begun
+    if ('state' in begun) return begun.state === 'again' ? 'anew' : begun
     written = begun
     const result = await perform(step, kind, resource, room, { ...context, history: written })
     if ('state' in result) return result
@@ -107,9 +109,9 @@ async function runRound(
       await finish(resource, kind, room, context)
       return { state: 'stopped' }
     }
-    if (!result.done) return undefined
+    if (!result.done) return 'next'
   }
-  if (plan.steps.length > 0) return undefined
+  if (plan.steps.length > 0) return 'next'
   await recorder.project(resource, signal)
   recorder.status(resource, publicStatus(resource, store.status(resource.key)))
   return { state: 'settled' }

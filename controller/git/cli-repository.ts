@@ -9,6 +9,8 @@ import { checkSignature, makeCommit, parseCommit } from './commit-object.ts'
 import { GitCommand, type GitCommandOptions } from './git-command.ts'
 import { visible } from './git-failure.ts'
 import { Mirror, type ObjectFormat } from './mirror.ts'
+import { AnswerCache, ObjectCache } from './object-cache.ts'
+import type { ObjectInfo } from './object-reader.ts'
 import { checkPath } from './paths.ts'
 import { normaliseUrl } from './remote-url.ts'
 import type { Commit, CommitSignature, FileChange, GitRepository, Oid, TreeEntry } from './repository.ts'
@@ -25,14 +27,13 @@ export interface RepositoryOptions extends Omit<GitCommandOptions, 'folder'> {
 type CommitInput = Parameters<GitRepository['commit']>[0]
 type HistoryQuery = Parameters<GitRepository['history']>[0]
 
-interface ObjectInfo {
-  readonly type: string
-  readonly size: number
-}
-
 /** Bytes of contents that one call may bring into memory, of one commit object, and of one tree object. */
 const maxContents = 256 * 1024 * 1024
 const maxCommit = 1024 * 1024
+
+/** Bytes of objects kept in memory, for each repository. */
+const maxCached = 16 * 1024 * 1024
+const maxAnswers = 5_000
 const maxTree = 16 * 1024 * 1024
 
 /** Opens nothing yet: the mirror is made when it is first needed. @throws DocumentInvalid, HostNotAllowed for the URL */
@@ -47,6 +48,9 @@ class CliRepository implements GitRepository {
   readonly url: string
   readonly #mirror: Mirror
   readonly #git: GitCommand
+  readonly #objects = new ObjectCache(maxCached)
+  readonly #ancestry = new AnswerCache<boolean>(maxAnswers)
+  readonly #lists = new AnswerCache<readonly Oid[]>(maxAnswers)
 
   constructor(url: string, mirror: Mirror) {
     this.url = url
@@ -80,11 +84,7 @@ class CliRepository implements GitRepository {
     return await this.#reading([commit], signal, async () => {
       const args = ['ls-tree', '-r', '-z', '--full-tree', commit, ...(path === '' ? [] : ['--', path])]
       const entries = parseListing(await this.#git.localOrFail(args, { signal }))
-      const blobs = entries.filter(({ mode }) => mode !== '160000').map(({ oid }) => oid)
-      const infos = await this.#infos(blobs, signal)
-      return entries
-        .filter(entry => path === '' || entry.path.startsWith(`${path}/`))
-        .map(entry => ({ ...entry, size: infos.get(entry.oid)?.size }))
+      return entries.filter(entry => path === '' || entry.path.startsWith(`${path}/`))
     })
   }
 
@@ -92,22 +92,21 @@ class CliRepository implements GitRepository {
     const commits = [...new Set(at.map(({ commit }) => commit))]
     for (const { path } of at) if (path !== '') checkPath(path)
     return await this.#reading(commits, signal, async () => {
-      const roots = new Map<Oid, Oid>()
-      const rootNames = commits.map(commit => `${commit}^{tree}`)
-      for (const [index, root] of (await this.#treeIds(rootNames, signal)).entries()) {
-        if (root === undefined) throw noObject(commits[index]!)
-        roots.set(commits[index]!, root)
+      const contents = await this.#contents(commits, 'commit', maxCommit, signal)
+      const roots = new Map(commits.map(commit => [commit, parseCommit(commit, contents.get(commit)!).tree]))
+      // All paths go down together, one folder at a time: git is asked once a level, and not for what was read before.
+      let walks = at.map(({ commit, path }) => ({ oid: roots.get(commit), left: path === '' ? [] : path.split('/') }))
+      while (walks.some(({ oid, left }) => oid !== undefined && left.length > 0)) {
+        const folders = walks.flatMap(({ oid, left }) => (oid !== undefined && left.length > 0 ? oid : []))
+        const trees = await this.#contents(folders, 'tree', maxTree, signal)
+        const parsed = new Map([...trees].map(([oid, content]) => [oid, parseTree(oid, content)]))
+        walks = walks.map(({ oid, left: [name, ...left] }) => {
+          if (oid === undefined || name === undefined) return { oid, left: [] }
+          const item = parsed.get(oid)?.get(name)
+          return { oid: item?.isTree || left.length === 0 ? item?.oid : undefined, left }
+        })
       }
-      // By the folder that holds it: git tells the id of a blob only where it has the blob.
-      const folderNames = at.map(({ commit, path }) => `${commit}:${folderOf(path)}`)
-      const folders = await this.#treeIds(folderNames, signal)
-      const present = folders.filter(id => id !== undefined)
-      const contents = await this.#contents(present, 'tree', maxTree, signal)
-      const trees = new Map([...contents].map(([id, content]) => [id, parseTree(id, content)]))
-      return at.map(({ commit, path }, index) => {
-        if (path === '') return roots.get(commit)
-        return trees.get(folders[index] ?? '')?.get(path.slice(path.lastIndexOf('/') + 1))
-      })
+      return walks.map(({ oid }) => oid)
     })
   }
 
@@ -136,7 +135,9 @@ class CliRepository implements GitRepository {
       args.push(tip)
       if (since !== undefined) args.push(`^${since}`)
       args.push('--', ...(paths ?? []).map(path => path || '.'))
-      const oids = (await this.#git.localOrFail(args, { signal })).toString().split('\n').slice(0, -1)
+      const oids = await this.#lists.get(args.join('\0'), async () =>
+        (await this.#git.localOrFail(args, { signal })).toString().split('\n').slice(0, -1),
+      )
       const contents = await this.#contents(oids, 'commit', maxCommit, signal)
       return oids.map(oid => parseCommit(oid, contents.get(oid)!))
     })
@@ -144,9 +145,11 @@ class CliRepository implements GitRepository {
 
   async isAncestor(ancestor: Oid, descendant: Oid, signal: AbortSignal): Promise<boolean> {
     return await this.#reading([ancestor, descendant], signal, async () => {
-      const result = await this.#git.local(['merge-base', '--is-ancestor', ancestor, descendant], { signal })
-      if (result.code > 1) throw this.#git.failure('merge-base', result)
-      return result.code === 0
+      return await this.#ancestry.get(`${ancestor} ${descendant}`, async () => {
+        const result = await this.#git.local(['merge-base', '--is-ancestor', ancestor, descendant], { signal })
+        if (result.code > 1) throw this.#git.failure('merge-base', result)
+        return result.code === 0
+      })
     })
   }
 
@@ -220,24 +223,15 @@ class CliRepository implements GitRepository {
     return await this.#mirror.repairing(signal, work)
   }
 
-  /** Ids of the trees that these names stand for; undefined for what is none. */
-  async #treeIds(names: readonly string[], signal: AbortSignal): Promise<(Oid | undefined)[]> {
-    const output = await this.#git.localOrFail(['cat-file', '--batch-check'], { signal, input: lines(names) })
-    const answers = output.toString().split('\n')
-    return names.map((_, index) => /^([0-9a-f]+) tree \d+$/.exec(answers[index]!)?.[1])
-  }
-
   /** Types and sizes of the objects that are here. */
-  async #infos(oids: readonly Oid[], signal: AbortSignal): Promise<Map<Oid, ObjectInfo>> {
-    const infos = new Map<Oid, ObjectInfo>()
-    if (oids.length === 0) return infos
-    const input = lines([...new Set(oids)])
-    for (const line of (await this.#git.localOrFail(['cat-file', '--batch-check'], { signal, input }))
-      .toString()
-      .split('\n')) {
-      const [oid = '', type = '', size] = line.split(' ')
-      if (size !== undefined) infos.set(oid, { type, size: Number(size) })
+  async #infos(oids: readonly Oid[], signal: AbortSignal): Promise<Map<Oid, Pick<ObjectInfo, 'type' | 'size'>>> {
+    const infos = new Map<Oid, Pick<ObjectInfo, 'type' | 'size'>>()
+    for (const oid of oids) {
+      const cached = this.#objects.get(oid)
+      if (cached) infos.set(oid, { type: cached.type, size: cached.content.length })
     }
+    const asked = [...new Set(oids)].filter(oid => !infos.has(oid))
+    for (const info of await this.#git.objects.infos(asked, signal)) if (info) infos.set(info.oid, info)
     return infos
   }
 
@@ -268,16 +262,15 @@ class CliRepository implements GitRepository {
       )
     }
     const contents = new Map<Oid, Buffer>()
-    if (unique.length === 0) return contents
-    // Each content stands between a line of at most 100 bytes and a line end.
-    const options = { signal, input: lines(unique), maxOutput: total + unique.length * 101 }
-    const output = await this.#git.localOrFail(['cat-file', '--batch'], options)
-    let at = 0
     for (const oid of unique) {
-      const start = output.indexOf(0x0a, at) + 1
-      at = start + infos.get(oid)!.size
-      contents.set(oid, output.subarray(start, at))
-      at += 1
+      const cached = this.#objects.get(oid)
+      if (cached) contents.set(oid, cached.content)
+    }
+    const asked = unique.filter(oid => !contents.has(oid))
+    for (const [index, content] of (await this.#git.objects.contents(asked, signal)).entries()) {
+      const oid = asked[index]!
+      contents.set(oid, content)
+      this.#objects.add(oid, type, content)
     }
     return contents
   }
@@ -337,16 +330,8 @@ class CliRepository implements GitRepository {
   }
 }
 
-function folderOf(path: string): string {
-  return path.slice(0, Math.max(0, path.lastIndexOf('/')))
-}
-
 function blobId(content: Uint8Array, format: ObjectFormat): Oid {
   return createHash(format).update(`blob ${content.length}\0`).update(content).digest('hex')
-}
-
-function lines(words: readonly string[]): Buffer {
-  return Buffer.from(words.map(word => `${word}\n`).join(''))
 }
 
 function noObject(oid: Oid, type = 'commit'): CratewrightError {

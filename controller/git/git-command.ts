@@ -3,10 +3,12 @@
  * configuration counts, no hook, helper or prompt runs, and a local command can reach no network.
  */
 
+import { spawn } from 'node:child_process'
 import { asCratewrightError, CratewrightError } from '../runtime/errors.ts'
 import { type RunOptions, type RunResult, run } from '../runtime/process.ts'
 import { Redactor } from '../runtime/secrets.ts'
 import { gitFailure, MirrorDamaged } from './git-failure.ts'
+import { ObjectReader } from './object-reader.ts'
 
 export interface Credential {
   readonly username: string
@@ -104,8 +106,25 @@ export class GitCommand {
   readonly #options: GitCommandOptions
   readonly #redactor = new Redactor()
 
+  /** Reads the mirror's objects. */
+  readonly objects: ObjectReader
+
   constructor(options: GitCommandOptions) {
     this.#options = options
+    this.objects = new ObjectReader({
+      deadline: options.deadline,
+      failure: result => this.failure('cat-file', result),
+      damage: stderr => {
+        const failure =
+          stderr === '' ? undefined : this.failure('cat-file', { code: 0, stdout: Buffer.alloc(0), stderr })
+        return failure instanceof MirrorDamaged ? failure : undefined
+      },
+      start: () => {
+        const args = [...settings.flatMap(setting => ['-c', setting]), 'cat-file', '--batch-command']
+        const env = { ...baseEnvironment(), GIT_DIR: options.folder, GIT_ALLOW_PROTOCOL: 'none' }
+        return spawn('git', args, { env, stdio: 'pipe' })
+      },
+    })
   }
 
   /** A command on the mirror alone, whatever its exit code. */

@@ -95,11 +95,8 @@ export class Mirror {
   }
 
   async has(commit: Oid, signal: AbortSignal): Promise<boolean> {
-    const result = await this.git.local(['cat-file', '-e', `${commit}^{commit}`], { signal })
-    if (result.code === 0) return true
-    const failure = this.git.failure('cat-file', result)
-    if (failure instanceof MirrorDamaged) throw failure
-    return false
+    const [info] = await this.git.objects.infos([commit], signal)
+    return info?.type === 'commit'
   }
 
   /** @throws GitObjectMissing where the server does not have the commit */
@@ -161,6 +158,7 @@ export class Mirror {
   async #make(format: ObjectFormat, signal: AbortSignal): Promise<void> {
     this.#format = undefined
     this.#generation += 1
+    this.git.objects.reset()
     await rm(this.folder, { recursive: true, force: true })
     await mkdir(this.folder, { recursive: true })
     const init = ['init', '--quiet', '--bare', '--template=', `--object-format=${format}`, this.folder]

@@ -11,8 +11,6 @@ export interface TreeEntry {
   /** Git's file mode: 100644 and 100755 are regular files; 120000 a symlink; 160000 a submodule; 040000 a folder. */
   readonly mode: string
   readonly oid: Oid
-  /** Bytes; undefined for folders, submodules, and blobs that were not fetched yet. */
-  readonly size: number | undefined
 }
 
 /** A commit as its author wrote it. Nothing in it is proof of anything until `signer` of `signature()` is matched to a person. */

@@ -62,7 +62,7 @@ export interface ProjectFiles {
   readonly files: ReadonlyMap<string, Uint8Array>
 }
 
-const knownFolders = new Set(['log', 'status', 'pulls', 'confirmations', 'resources', 'projects'])
+const knownFolders = new Set(['status', 'projects'])
 
 /** The files of every project at a commit of the branch. */
 export async function readProjects(
@@ -98,7 +98,11 @@ export function verifyLog({ project, files }: ProjectFiles): { history: History;
     [...files].filter(([path]) => path.startsWith('log/')).map(([path, content]) => [path.slice(4), content]),
   )
   const { history, problems } = readLog(log)
-  return { history, findings: problems.map(problem => bad(`projects/${project}/log`, problem)) }
+  const findings = problems.map(problem => bad(`projects/${project}/log`, problem))
+  const [first] = history.entries
+  if (first && first.project !== project)
+    findings.push(bad(`projects/${project}/log`, `is the log of another project, ${first.project}`))
+  return { history, findings }
 }
 
 /** Everything but the log, compared byte for byte with what the log makes. */

@@ -68,14 +68,14 @@ describe('the bootstrap file', () => {
 
   const broken: readonly [string, string, RegExp][] = [
     ['an unknown field', `${sound}polSeconds: 3\n`, /:10:1: polSeconds is not a known field.*\n.*`pollSeconds`/],
-    ['a wrong type', `${sound}pollSeconds: often\n`, /:10:14: pollSeconds has to be .*number/],
+    ['a wrong type', `${sound}pollSeconds: often\n`, /:10:1: pollSeconds has to be .*number/],
     ['a missing field', sound.replace('folder: work\n', ''), /: folder is missing/],
-    ['a value out of range', `${sound}pollSeconds: 0\n`, /:10:14: pollSeconds has to be 1 or more/],
-    ['a store that there is not', `${sound}store: etcd\n`, /:10:8: store has to be one of memory, kubernetes/],
+    ['a value out of range', `${sound}pollSeconds: 0\n`, /:10:1: pollSeconds has to be 1 or more/],
+    ['a store that there is not', `${sound}store: etcd\n`, /:10:1: store has to be one of memory, kubernetes/],
     ['a duplicate key', `${sound}folder: other\n`, /:10:1: /],
     ['no YAML', 'platform: [\n', /config-\d+\.yaml:\d+:\d+: /],
     ['nothing in it', '', /config-\d+\.yaml: the file is empty/],
-    ['two documents', `${sound}---\nfolder: other\n`, /document/],
+    ['two documents', `${sound}---\nfolder: other\n`, /:11:1: the file holds more than one document/],
   ]
   for (const [what, text, message] of broken) {
     it(`with ${what} is refused with its place, said once, and exit code 2`, async () => {

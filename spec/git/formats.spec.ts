@@ -40,7 +40,7 @@ describe('the name of a file in a tree', () => {
         const listing = Buffer.from(names.map(path => `100644 blob ${oid}\t${path}\0`).join(''))
         assert.deepEqual(
           parseListing(listing),
-          names.map(path => ({ mode: '100644', oid, path, size: undefined })),
+          names.map(path => ({ mode: '100644', oid, path })),
         )
       }),
     )

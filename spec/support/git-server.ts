@@ -17,8 +17,12 @@ export interface GitServer {
   url(name: string): string
   /** What the next requests meet. `lost` strikes once, at the next push. */
   fault: Fault
+  /** Called with method and URL before a request is answered; may change `fault`. */
+  before: (request: string) => void
   /** Method and URL of each request so far. */
   readonly requests: string[]
+  /** Ends every connection, those that hang too. */
+  cut(): void
   stop(): Promise<void>
 }
 
@@ -29,6 +33,7 @@ export async function startGitServer(
 ): Promise<GitServer> {
   const server = createServer((request, response) => {
     gitServer.requests.push(`${request.method} ${request.url}`)
+    gitServer.before(`${request.method} ${request.url}`)
     const expected = auth && `Basic ${Buffer.from(`${auth.username}:${auth.password}`).toString('base64')}`
     if (expected && request.headers.authorization !== expected) {
       response.writeHead(401, { 'www-authenticate': 'Basic realm="git"' }).end()
@@ -40,7 +45,9 @@ export async function startGitServer(
   const gitServer: GitServer = {
     url: name => `http://127.0.0.1:${port}/${name}`,
     fault: 'none',
+    before: () => undefined,
     requests: [],
+    cut: () => server.closeAllConnections(),
     async stop() {
       server.close()
       server.closeAllConnections()

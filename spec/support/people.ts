@@ -68,8 +68,10 @@ export async function commitAll(
   folder: string,
   message: string,
   person: PersonWithKey,
-  { sign = person.key as SshPrivateKey | undefined, time = new Date() } = {},
+  { time = new Date(), ...options }: { sign?: SshPrivateKey | undefined; time?: Date } = {},
 ): Promise<string> {
+  // `sign: undefined` says that nobody signs; a default of the pattern would sign after all.
+  const sign = 'sign' in options ? options.sign : person.key
   await git(folder, 'add', '--all')
   const tree = await git(folder, 'write-tree')
   const head = await runGit(folder, ['rev-parse', '--verify', '--quiet', 'HEAD'], { signal: forever })

@@ -9,9 +9,10 @@ import { bad, type Finding, note, unchecked } from '../../records/verify.ts'
 import { asCratewrightError } from '../../runtime/errors.ts'
 import type { SshPublicKey } from '../../runtime/ssh-key.ts'
 import { verifySsh } from '../../runtime/sshsig.ts'
+import type { Authors } from './authors.ts'
 import { outputsDigest, sha512 } from './digests.ts'
 import { parseRequest } from './documents.ts'
-import { subjectOf } from './observe.ts'
+import { barredFrom, subjectOf } from './observe.ts'
 import { bagNamespace, renderRelease } from './release.ts'
 import { type CountedStatement, type OutputFile, type RequestState, stateOf } from './state.ts'
 
@@ -21,12 +22,12 @@ export interface Evidence {
   documentsAt(commit: Oid): Promise<ReadonlyMap<string, Uint8Array> | undefined>
   /** People and groups as the platform had them; undefined: that commit is not here. */
   platformAt(commit: Oid | undefined): Promise<{ persons: readonly PersonInfo[]; groups: readonly Group[] } | undefined>
-  /** Who could not approve a content, and why; undefined: the history of the request is not here. */
-  barredAt(
+  /** Who wrote a content, of the people known then; undefined: the history of the request is not here. */
+  authorsAt(
     state: RequestState,
     projects: Oid | undefined,
-    documents: ReadonlyMap<string, Uint8Array>,
-  ): Promise<Barred | undefined>
+    persons: readonly PersonInfo[],
+  ): Promise<Authors | undefined>
   /** Keys that may seal bags. */
   readonly signers: readonly SshPublicKey[]
   /** The name of the SourceConnection that approvals were for, where it is known. */
@@ -109,18 +110,38 @@ async function auditStatement(entry: LogEntry, { history, evidence, findings }: 
   if (person !== statement.person || decision !== statement.decision || reading.sha256 !== statement.sha256) {
     findings.push(bad(where, 'says something else than the statement in it'))
   }
-  const documents = await evidence.documentsAt(state.content)
-  const barred = documents && (await evidence.barredAt(state, entry.commits?.projects, documents))
+  const written = await writtenBy(entry, state, evidence, platform.persons)
   const source = await evidence.sourceAt(state, entry.commits?.platform)
-  if (!barred || source === undefined) {
+  if (!written || source === undefined) {
     findings.push(unchecked(where, `whether ${person} wrote the request cannot be seen here`))
     return
   }
+  const { barred, authors } = written
+  for (const { commit, reason } of authors.unattributed)
+    findings.push(
+      bad(
+        where,
+        `the statement should not have counted: commit ${commit} ${reason}, so nobody can tell who wrote this`,
+      ),
+    )
   const groups = groupsFor(platform.groups, { phase: statement.phase, project: entry.project, source })
   const names = new Set(platform.persons.map(({ name }) => name))
   const views = groups.map(group => viewOf(group, new Date(entry.time), barred, names))
   const reason = whyNot(person, groups, views, barred)
   if (reason) findings.push(bad(where, `the statement should not have counted: ${reason}`))
+}
+
+/** Who wrote what was to be approved, and whom that bars, with the people that the platform knew then. */
+async function writtenBy(
+  entry: LogEntry,
+  state: RequestState,
+  evidence: Evidence,
+  persons: readonly PersonInfo[],
+): Promise<{ authors: Authors; barred: Barred } | undefined> {
+  const documents = await evidence.documentsAt(state.content)
+  const governance = documents && parseRequest(documents, '').documents?.governance
+  const authors = governance && (await evidence.authorsAt(state, entry.commits?.projects, persons))
+  return authors && { authors, barred: barredFrom(governance, authors, persons) }
 }
 
 async function auditDecision(entry: LogEntry, { history, evidence, findings }: Room): Promise<void> {
@@ -129,15 +150,14 @@ async function auditDecision(entry: LogEntry, { history, evidence, findings }: R
   const phase = entry.action === 'sign-off' ? 'SignOff' : 'Disclosure'
   const platform = await evidence.platformAt(entry.commits?.platform)
   const source = await evidence.sourceAt(state, entry.commits?.platform)
-  if (!platform || source === undefined) {
+  const written = platform && (await writtenBy(entry, state, evidence, platform.persons))
+  if (!platform || !written || source === undefined) {
     findings.push(unchecked(where, 'whether every group had its quorum cannot be seen here'))
     return
   }
-  const documents = await evidence.documentsAt(state.content)
-  const barred = (documents && (await evidence.barredAt(state, entry.commits?.projects, documents))) ?? new Map()
   const names = new Set(platform.persons.map(({ name }) => name))
   const views = groupsFor(platform.groups, { phase, project: entry.project, source }).map(group =>
-    viewOf(group, new Date(entry.time), barred, names),
+    viewOf(group, new Date(entry.time), written.barred, names),
   )
   const votes = state.counted.filter(counted => counted.phase === phase)
   const { decision } = tally(views, votes)

@@ -3,7 +3,7 @@
 import type { Config, Deployment, Governance, Ingress } from '../../../schemas/generated/types.ts'
 import type { GitRepository, Oid, TreeEntry } from '../../git/repository.ts'
 import { digestOf } from '../../runtime/canonical.ts'
-import { type Problem, problem } from '../../runtime/errors.ts'
+import { CratewrightError, type Problem, problem } from '../../runtime/errors.ts'
 import { parseToml } from '../../schema/toml.ts'
 import { validate } from '../../schema/validate.ts'
 import { parseYaml } from '../../schema/yaml.ts'
@@ -63,24 +63,41 @@ export async function readFolder(
     const entry = entries.find(candidate => candidate.path === path && isRegular(candidate))
     return entry ? [{ name, path, oid: entry.oid }] : []
   })
-  const blobs = await repository.read(
+  const blobs = await readBounded(
+    repository,
     wanted.map(({ oid }) => oid),
-    maxDocumentBytes * 8,
+    maxDocumentBytes,
     signal,
   )
   const files = new Map<string, Uint8Array>()
   for (const { name, path, oid } of wanted) {
     const content = blobs.get(oid)
-    if (!content) continue
-    if (content.byteLength > maxDocumentBytes) {
-      problems.push(
-        problem('DocumentTooLarge', `the file has ${content.byteLength} bytes, and may have ${maxDocumentBytes}`, {
-          where: { file: path },
-        }),
-      )
-    } else files.set(name, content)
+    if (content) files.set(name, content)
+    else {
+      const message = `the file has more than the ${maxDocumentBytes} bytes that it may have`
+      problems.push(problem('DocumentTooLarge', message, { where: { file: path } }))
+    }
   }
   return { entries, files, problems }
+}
+
+/** One that is larger is left out, and does not spoil the others. */
+export async function readBounded(
+  repository: GitRepository,
+  oids: readonly Oid[],
+  maxBytes: number,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<Oid, Uint8Array>> {
+  try {
+    return await repository.read(oids, maxBytes, signal)
+  } catch (error) {
+    if (!(error instanceof CratewrightError) || error.code !== 'DocumentTooLarge') throw error
+    if (oids.length === 1) return new Map()
+  }
+  const found = new Map<Oid, Uint8Array>()
+  for (const oid of oids)
+    for (const [id, content] of await readBounded(repository, [oid], maxBytes, signal)) found.set(id, content)
+  return found
 }
 
 /** Reads what a request says. `prefix` is put before file names in problems. */
@@ -184,7 +201,7 @@ function unsafe({ path, mode }: TreeEntry): Problem[] {
   const refuse = (why: string) => [problem('UnsafePath', `${shown} ${why}`, { where: { file: shown } })]
   if (mode === '120000') return refuse('is a symbolic link; links are never followed')
   if (mode === '160000') return refuse('is a submodule; submodules are never fetched')
-  if (!isRegular({ path, mode, oid: '', size: undefined })) return refuse(`has file mode ${mode}`)
+  if (!isRegular({ path, mode, oid: '' })) return refuse(`has file mode ${mode}`)
   if (/[\u0000-\u001f\u007f]/.test(path)) return refuse('has control characters in its name')
   if (path.split('/').some(segment => segment === '..' || segment === '.' || segment === ''))
     return refuse('leads out of its folder')

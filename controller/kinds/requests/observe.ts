@@ -16,7 +16,7 @@ import { sha256Hex } from '../../runtime/canonical.ts'
 import { CratewrightError, type Problem } from '../../runtime/errors.ts'
 import { approverGroupType, personType } from '../types.ts'
 import { type Authors, authorsOf, pathsIn } from './authors.ts'
-import { parseRequest, type RequestDocuments, readFolder } from './documents.ts'
+import { parseRequest, type RequestDocuments, readBounded, readFolder } from './documents.ts'
 import type { RequestSpec } from './reader.ts'
 import { type Resolved, resolveRequest } from './resolve.ts'
 import { type RequestState, stateOf } from './state.ts'
@@ -258,29 +258,10 @@ async function statementFiles(
   const oids = wanted
     .flatMap(({ oid, path }) => [oid, signatures.get(`${path}.sig`)?.oid])
     .filter(oid => oid !== undefined)
-  const blobs = await readEach(repository, oids, signal)
+  const blobs = await readBounded(repository, oids, maxStatementBytes, signal)
   return wanted.flatMap(({ path, oid }) => {
     const text = blobs.get(oid)
     const signature = blobs.get(signatures.get(`${path}.sig`)?.oid ?? '')
     return text ? [{ path: folder === '' ? path : path.slice(folder.length + 1), text, signature }] : []
   })
-}
-
-/** One that is too large is left out, and does not spoil the others. */
-async function readEach(
-  repository: GitRepository,
-  oids: readonly Oid[],
-  signal: AbortSignal,
-): Promise<ReadonlyMap<Oid, Uint8Array>> {
-  try {
-    return await repository.read(oids, maxStatementBytes, signal)
-  } catch (error) {
-    if (!(error instanceof CratewrightError) || error.code !== 'DocumentTooLarge') throw error
-    const found = new Map<Oid, Uint8Array>()
-    for (const oid of oids) {
-      const one = await repository.read([oid], maxStatementBytes, signal).catch(() => new Map<Oid, Uint8Array>())
-      for (const [id, content] of one) found.set(id, content)
-    }
-    return found
-  }
 }

@@ -8,17 +8,18 @@ import { renderRelease } from './release.ts'
 import type { RequestState } from './state.ts'
 import { confirmScope, type Refusal, type StepTask } from './task.ts'
 
+const manifestName = 'manifest-sha512.txt'
+
 export const publishRelease: StepTask = async (at, signal, report) => {
   const { room, resolved, state, release, resource, context } = at
   const store = await room.storeOf(resolved.store)
-  const staged = await store.list(release, 'staging')
-  // Nothing staged and the bag in production: a killed publish had moved it. Whether it may be there was settled before.
-  const where = staged && staged.length > 0 ? 'staging' : 'production'
+  const { closing } = state
+  // A killed publish had moved the bag, or was removing what it had copied. Whether it may be there was settled before.
+  const where = (await isPublished(store, release, closing?.manifestSha512, signal)) ? 'production' : 'staging'
   if (where === 'staging') {
     const scope = await confirmScope(at, signal)
     if ('refused' in scope) return scope
   }
-  const { closing } = state
   const documents = await room.documentsAt(resource, state.content, state.folder, signal)
   const bag = renderRelease(historyUpTo(context.history, closing?.started ?? 0), documents, 'store')
   const changed = await changedBag(store, release, where, state, bag, signal, report)
@@ -32,6 +33,18 @@ export const publishRelease: StepTask = async (at, signal, report) => {
     },
     facts: { location: store.location(release, 'production'), manifestSha512: closing?.manifestSha512 ?? '' },
   }
+}
+
+async function isPublished(
+  store: FileStore,
+  release: ReleaseKey,
+  manifestSha512: string | undefined,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const files = await store.list(release, 'production')
+  if (!files?.some(({ path }) => path === manifestName)) return false
+  const [manifest] = await store.hash(release, 'production', [manifestName], signal)
+  return manifest?.sha512 === manifestSha512
 }
 
 /** The bag, file by file: outputs as approved, everything else as the log makes it. */

@@ -75,7 +75,10 @@ export class RequestReader implements Reader {
   async #parse(commit: Oid, folder: string, signal: AbortSignal) {
     const { files, problems } = await readFolder(this.#repository, commit, folder, signal)
     const parsed = parseRequest(files, folder)
-    const all = [...problems, ...parsed.problems, ...nameMismatch(folder, parsed.documents)]
+    // What was refused is there: that it is missing would be the wrong thing to say.
+    const refused = new Set(problems.map(({ where }) => where?.file))
+    const further = parsed.problems.filter(({ code, where }) => code !== 'DocumentMissing' || !refused.has(where?.file))
+    const all = [...problems, ...further, ...nameMismatch(folder, parsed.documents)]
     const sound = all.every(({ severity }) => severity !== 'error')
     return { documents: sound ? parsed.documents : undefined, problems: all }
   }
