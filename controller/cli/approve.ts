@@ -1,6 +1,6 @@
 /** `cratewright sign-off` and `cratewright disclosure`: an approver's decision, signed with their own key, in their own clone. */
 
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { lstat, mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { makeCommit } from '../git/commit-object.ts'
@@ -70,6 +70,9 @@ async function decide(
       'UsageInvalid',
       'a rejection needs --reason, so that the researcher knows what to change',
     )
+  const as = args.string('as')
+  if (as !== undefined && !/^[a-z0-9][a-z0-9.-]{0,252}$/.test(as))
+    throw new CratewrightError('UsageInvalid', '--as takes the name of a Person: lower-case letters, digits, - and .')
   const key = await readKey(keyPath)
   const { signal } = io
   const clone = await openClone(args.string('clone') ?? '.', signal)
@@ -83,7 +86,7 @@ async function decide(
       return exit.waiting
     }
     const folder = await requestFolder(clone, project, found.statement.digests.request, signal)
-    const person = args.string('as') ?? found.personOf(key)
+    const person = as ?? found.personOf(key)
     if (!person) {
       throw new CratewrightError(
         'UsageInvalid',
@@ -206,6 +209,8 @@ async function commitFiles(
   key: SshPrivateKey,
   signal: AbortSignal,
 ): Promise<string> {
+  const branch = await currentBranch(clone, signal)
+  for (const { path } of files) await refuseLinks(clone.folder, path)
   for (const { path, content } of files) {
     await mkdir(dirname(join(clone.folder, path)), { recursive: true })
     await writeFileWhole(join(clone.folder, path), content)
@@ -219,13 +224,14 @@ async function commitFiles(
   }
   try {
     const parent = await git(['rev-parse', 'HEAD'])
-    const branch = await git(['symbolic-ref', 'HEAD'])
     await git(['read-tree', parent], { indexFile })
     for (const { path, content } of files) {
       const blob = await git(['hash-object', '-w', '--stdin'], { input: content })
       await git(['update-index', '--add', '--cacheinfo', `100644,${blob},${path}`], { indexFile })
     }
     const tree = await git(['write-tree'], { indexFile })
+    // The same decision again, after a push that failed: it is committed already.
+    if (tree === (await git(['rev-parse', `${parent}^{tree}`]))) return parent
     const who = await identityOf(clone, person, signal)
     const bytes = makeCommit({
       tree,
@@ -242,6 +248,31 @@ async function commitFiles(
     return commit
   } finally {
     await rm(indexFolder, { recursive: true, force: true })
+  }
+}
+
+/** @throws UsageInvalid where a commit would belong to no branch, or has no files to lie beside */
+async function currentBranch(clone: Clone, signal: AbortSignal): Promise<string> {
+  const value = async (...args: string[]) => (await runGit(clone.folder, args, { signal })).stdout.toString().trim()
+  if ((await value('rev-parse', '--is-inside-work-tree')) !== 'true')
+    throw new CratewrightError('UsageInvalid', `${clone.folder} has no working tree`, {
+      todo: 'Name a clone that is not bare.',
+    })
+  const branch = await value('symbolic-ref', '--quiet', 'HEAD')
+  if (branch !== '') return branch
+  throw new CratewrightError('UsageInvalid', `${clone.folder} is not on a branch`, {
+    todo: 'Check out the branch that the statement is to be pushed to.',
+  })
+}
+
+/** What others committed could lead out of the clone. @throws UnsafePath */
+async function refuseLinks(folder: string, path: string): Promise<void> {
+  const segments = path.split('/')
+  for (let depth = 1; depth <= segments.length; depth++) {
+    const part = segments.slice(0, depth).join('/')
+    const found = await lstat(join(folder, part)).catch(() => undefined)
+    if (found?.isSymbolicLink())
+      throw new CratewrightError('UnsafePath', `${part} is a symbolic link; links are never followed`)
   }
 }
 

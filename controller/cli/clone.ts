@@ -19,13 +19,16 @@ export interface Clone {
 }
 
 export async function openClone(path: string, signal: AbortSignal): Promise<Clone> {
-  const folder = resolve(path)
-  const found = await runGit(folder, ['rev-parse', '--absolute-git-dir'], { signal }).catch(() => undefined)
+  const named = resolve(path)
+  const found = await runGit(named, ['rev-parse', '--absolute-git-dir'], { signal }).catch(() => undefined)
   if (found?.code !== 0) {
-    throw new CratewrightError('UsageInvalid', `${folder} is not a Git repository`, {
+    throw new CratewrightError('UsageInvalid', `${named} is not a Git repository`, {
       todo: 'Name a clone of the projects repository.',
     })
   }
+  // Paths are those of the repository, also for someone who stands in a folder of it. A bare one has no working tree.
+  const top = await runGit(named, ['rev-parse', '--show-toplevel'], { signal })
+  const folder = top.code === 0 ? top.stdout.toString().replace(/\n$/, '') : named
   const gitDir = found.stdout.toString().trim()
   await access(join(gitDir, 'objects'))
   const mirrorFolder = await mkdtemp(join(tmpdir(), 'cratewright-'))

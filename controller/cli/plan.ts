@@ -114,6 +114,7 @@ async function planBranch(args: Arguments, io: Io): Promise<number> {
   const folder = await mkdtemp(join(tmpdir(), 'cratewright-plan-'))
   try {
     const platform = await openPlatform({ ...session, bootstrap: { ...session.bootstrap, folder } }, signal)
+    if (platform.problem) io.err(`platform: ${platform.problem.message} [${platform.problem.code}]`)
     for (const { where, message } of [...platform.snapshot.problems].flatMap(([, found]) => found))
       io.err(`platform: ${where ? `${showWhere(where)}: ` : ''}${message}`)
     const plans: BranchPlan[] = []

@@ -8,6 +8,7 @@ import type { GitRepository } from '../git/repository.ts'
 import { ManifestReader } from '../kinds/platform/reader.ts'
 import { keepsMissing } from '../kinds/registry.ts'
 import type { RecordsBranch } from '../records/branch.ts'
+import type { CratewrightError } from '../runtime/errors.ts'
 import { parsePublicKey } from '../runtime/ssh-key.ts'
 import {
   credentialOf,
@@ -23,6 +24,8 @@ import type { Session } from './session.ts'
 export interface PlatformView {
   readonly store: MemoryStore
   readonly snapshot: Snapshot
+  /** Why the newest commit is not the one that was read. */
+  readonly problem: CratewrightError | undefined
   readonly secrets: SecretsByProvider
   repositoryOf(resource: Resource<RepositorySpec>): GitRepository
   recordsOf(resource: Resource<RepositorySpec>): RecordsBranch
@@ -54,6 +57,7 @@ export async function openPlatform({ bootstrap, redactor, log }: Session, signal
     repositories.open(resource.spec.url, credentialOf(resource.spec.credential, secrets))
   return {
     store,
+    problem: source.problem,
     snapshot: store.snapshot(),
     secrets,
     repositoryOf: open,

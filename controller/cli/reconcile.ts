@@ -3,7 +3,6 @@
 import type { StoredStatus } from '../engine/store/store.ts'
 import { requestType } from '../kinds/requests/reader.ts'
 import { CratewrightError } from '../runtime/errors.ts'
-import { matchesAny } from '../runtime/glob.ts'
 import { type Command, commonOptions, exit, type Io } from './command.ts'
 import { askToLook, holdFolder } from './hold.ts'
 import { ProgressLine } from './progress.ts'
@@ -82,9 +81,7 @@ function requestKeys({ store }: Wired, project: string | undefined): string[] {
   return store
     .keys()
     .filter(
-      key =>
-        key.includes(`/${requestType.kind}/`) &&
-        (project === undefined || matchesAny([project], key.split('/').at(-1) ?? '')),
+      key => key.includes(`/${requestType.kind}/`) && (project === undefined || key.split('/').at(-1) === project),
     )
 }
 

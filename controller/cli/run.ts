@@ -29,6 +29,9 @@ const usageErrors = new Set([
   'KeyInvalid',
   'KeyEncrypted',
   'DocumentInvalid',
+  'DocumentMissing',
+  'StatementInvalid',
+  'UnsafePath',
   'YamlInvalid',
 ])
 const waitingErrors = new Set(['FolderHeld', 'HeldByOther'])

@@ -14,7 +14,7 @@ import { type RequestState, stateOf } from '../kinds/requests/state.ts'
 import type { Group } from '../records/approval.ts'
 import { readLog } from '../records/log.ts'
 import type { PersonInfo } from '../records/statement.ts'
-import { bad, type Finding } from '../records/verify.ts'
+import { bad, type Finding, unreadable } from '../records/verify.ts'
 import { asCratewrightError } from '../runtime/errors.ts'
 import type { SshPublicKey } from '../runtime/ssh-key.ts'
 import { verifySsh } from '../runtime/sshsig.ts'
@@ -61,29 +61,23 @@ export async function judgeBag(reader: BagReader, { roots, place, signature, sig
     read,
     findings,
   )
-  const state = stateOf(history)
+  let summary: string[] = []
   if (history.entries.length > 0) {
-    const { persons, groups, source } = await peopleOf(
-      listed.map(({ path }) => path),
-      read,
-      findings,
-    )
-    findings.push(
-      ...(await auditRequest(history, bagEvidence(documents, persons, groups, source, signer ? [signer] : []))),
-    )
-    await compareFiles(
-      history,
-      documents,
-      place,
-      read,
-      listed.map(({ path }) => path),
-      findings,
-    )
+    const paths = listed.map(({ path }) => path)
+    try {
+      const { persons, groups, source } = await peopleOf(paths, read, findings)
+      const evidence = bagEvidence(documents, persons, groups, source, signer ? [signer] : [])
+      findings.push(...(await auditRequest(history, evidence)))
+      await compareFiles(history, documents, place, read, paths, findings)
+      summary = summaryOf(history, stateOf(history))
+    } catch (error) {
+      findings.push(unreadable('cratewright/log', error))
+    }
     const crate = await read('data/ro-crate-metadata.json')
     for (const { rule, message } of crate ? checkCrate(crate) : [])
       findings.push(bad('data/ro-crate-metadata.json', `${message} [${rule}]`))
   }
-  return { findings, roots: signer ? [signer.fingerprint] : [], summary: summaryOf(history, state) }
+  return { findings, roots: signer ? [signer.fingerprint] : [], summary }
 }
 
 async function sealOf(

@@ -14,7 +14,7 @@ import { parseRequest } from '../kinds/requests/documents.ts'
 import { projectRequest } from '../kinds/requests/project.ts'
 import { contentsOf } from '../kinds/requests/request.ts'
 import { resolveRequest } from '../kinds/requests/resolve.ts'
-import { stateOf } from '../kinds/requests/state.ts'
+import { type RequestState, stateOf } from '../kinds/requests/state.ts'
 import { approverGroupType, personType, repositoryType } from '../kinds/types.ts'
 import { headOf } from '../records/recorder.ts'
 import {
@@ -23,6 +23,7 @@ import {
   type ProjectFiles,
   readProjects,
   unchecked,
+  unreadable,
   verifyCommits,
   verifyDerived,
   verifyLog,
@@ -105,9 +106,8 @@ async function judge(clone: Clone, trust: Clone | undefined, room: CloneRoom): P
 
   for (const { project, history, findings: broken } of logs) {
     findings.push(...broken)
-    findings.push(
-      ...(await judgeProject(project, history, { clone, platform, keys, signal, whole: broken.length === 0 })),
-    )
+    const projectRoom = { clone, platform, keys, signal, whole: broken.length === 0 }
+    findings.push(...(await judgeProject(project, history, projectRoom)))
   }
   const summary = [
     `Records ${records.ref} at ${records.oid}: ${commits.commits} commits, ${projects.length} project${projects.length === 1 ? '' : 's'}.`,
@@ -146,18 +146,25 @@ async function judgeProject(project: ProjectFiles, history: History, room: Proje
     )
   }
   if (!whole) return findings
+  try {
+    return [...findings, ...(await judgeDerived(project, history, clone, signal))]
+  } catch (error) {
+    return [...findings, unreadable(`${where}/log`, error)]
+  }
+}
+
+/** Everything on the branch that follows from the log, made again. */
+async function judgeDerived(project: ProjectFiles, history: History, clone: Clone, signal: AbortSignal) {
   const documents = new Map<Oid, ReadonlyMap<string, Uint8Array>>()
   for (const { commit, folder } of contentsOf(history)) {
     const files = await documentsHere(clone, commit, folder, signal)
-    if (!files)
-      return [
-        ...findings,
-        unchecked(where, `the request at commit ${commit} is not here: what follows from the log cannot be made`),
-      ]
+    if (!files) {
+      const why = `the request at commit ${commit} is not here: what follows from the log cannot be made`
+      return [unchecked(`projects/${project.project}`, why)]
+    }
     documents.set(commit, files)
   }
-  findings.push(...verifyDerived(project, [...projectRequest(history, documents as Documents), headOf(history)]))
-  return findings
+  return verifyDerived(project, [...projectRequest(history, documents as Documents), headOf(history)])
 }
 
 function bagsOf({ files }: ProjectFiles): { path: string; files: Map<string, Uint8Array> }[] {
@@ -286,7 +293,12 @@ async function uncommitted(clone: Clone, records: Oid, signal: AbortSignal): Pro
 }
 
 function describe(project: string, history: History): string[] {
-  const state = stateOf(history)
+  let state: RequestState
+  try {
+    state = stateOf(history)
+  } catch {
+    return [`${project}: ${history.entries.length} log entries.`]
+  }
   return [
     `${project}: ${state.phase}, release ${state.release}, ${history.entries.length} log entries.`,
     ...state.counted.map(

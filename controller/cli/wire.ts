@@ -16,7 +16,7 @@ import { RequestReader } from '../kinds/requests/reader.ts'
 import { repositoryType } from '../kinds/types.ts'
 import { recordsIdentity, recordsRoot } from '../records/identity.ts'
 import { GitRecorder, type RecordsSpace } from '../records/recorder.ts'
-import { type Clock, systemClock } from '../runtime/clock.ts'
+import { type Clock, delay, systemClock } from '../runtime/clock.ts'
 import { asCratewrightError, CratewrightError } from '../runtime/errors.ts'
 import type { Log } from '../runtime/log.ts'
 import type { Redactor } from '../runtime/secrets.ts'
@@ -58,6 +58,10 @@ export interface Wired {
   /** Writes what is still to be written, and lets go of everything. */
   close(): Promise<void>
 }
+
+/** Milliseconds for writing the last statuses: when told to stop, and at the end of a command's work. */
+const hurriedClose = 3_000
+const calmClose = 60_000
 
 export async function wire(bootstrap: Bootstrap, options: WireOptions): Promise<Wired> {
   const { log, signal, clock = systemClock } = options
@@ -117,6 +121,7 @@ export async function wire(bootstrap: Bootstrap, options: WireOptions): Promise<
     documentsAt: (resource, commit, folder, at) =>
       documentsIn(projects.get(resource.namespace).repository, folder, commit, at),
     actor: { type: 'controller', name: bootstrap.controller.name ?? 'cratewright', key: key.public.fingerprint },
+    redact: text => options.redactor.redact(text),
     instance,
     clock,
     log,
@@ -145,8 +150,11 @@ export async function wire(bootstrap: Bootstrap, options: WireOptions): Promise<
     platform,
     close: async () => {
       await controller.drained()
-      await recorder.flush()
-      await projects.close()
+      // A server that does not answer must not hold up the end: what is not written now is written at the next start.
+      await Promise.race([
+        recorder.flush().then(() => projects.close()),
+        delay(signal.aborted ? hurriedClose : calmClose, new AbortController().signal),
+      ])
     },
   }
 }

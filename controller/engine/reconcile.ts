@@ -2,7 +2,7 @@
 
 import { canonicalJson, digestOf } from '../runtime/canonical.ts'
 import type { Clock } from '../runtime/clock.ts'
-import { asCratewrightError, type CratewrightError, problemOf } from '../runtime/errors.ts'
+import { asCratewrightError, CratewrightError, problemOf } from '../runtime/errors.ts'
 import type { Log } from '../runtime/log.ts'
 import { conditionsOf } from './conditions.ts'
 import type {
@@ -142,18 +142,10 @@ async function begin(
     return room.recorder.append(resource, [{ ...intent, action: step.action, event: 'started', commits }], room.signal)
   }
   if (open.instance !== room.instance) {
-    const wait: Wait = {
-      reason: 'HeldByOther',
-      message: `step ${open.action} was started by another controller (${open.instance}) on ${open.time}`,
-      todo: 'Stop the other controller, or wait until it has ended its step.',
-    }
-    setStatus(
-      resource,
-      room,
-      { ready: false, progressing: false, stalled: true, reason: wait.reason, message: wait.message, detail: {} },
-      { steps: [], waits: [wait], later: [] },
+    throw new CratewrightError(
+      'HeldByOther',
+      `step ${open.action} was started by another controller (${open.instance}) on ${open.time}`,
     )
-    return { state: 'settled' }
   }
   const same = open.action === step.action && canonicalJson(sameness(open)) === canonicalJson(sameness(intent))
   if (same) return history

@@ -29,6 +29,8 @@ export interface RecorderOptions {
     folder: string,
     signal: AbortSignal,
   ) => Promise<ReadonlyMap<string, Uint8Array>>
+  /** Takes secrets out of what people are shown: errors and statuses. */
+  readonly redact: (text: string) => string
   readonly actor: { readonly type: 'controller'; readonly name: string; readonly key: string }
   readonly instance: string
   readonly clock: Clock
@@ -78,7 +80,7 @@ export class GitRecorder implements Recorder {
     const files: FileChange[] = []
     let history = held.history
     for (const draft of drafts) {
-      const entry = entryOf(history, draft, frame)
+      const entry = entryOf(history, this.#redacted(draft), frame)
       files.push({ path: `${folder}/log/${entryFile(entry)}`, content: encodeEntry(entry) })
       history = appended(history, entry)
     }
@@ -131,10 +133,10 @@ export class GitRecorder implements Recorder {
     const { spaceOf, platformSpace } = this.#options
     const space = this.#hasLog(resource) ? spaceOf(resource.namespace) : platformSpace()
     if (!space || content === undefined) return
-    const text = canonicalJson(content)
+    const text = this.#options.redact(canonicalJson(content))
     if (this.#statuses.get(resource.key) === text) return
     this.#statuses.set(resource.key, text)
-    this.#unwritten.set(resource.key, () => this.#writeStatus(resource, space, content as PublicStatus))
+    this.#unwritten.set(resource.key, () => this.#writeStatus(resource, space, JSON.parse(text) as PublicStatus))
     // What is passed through quickly (a start that finds its dependencies one after the other) is nobody's news.
     this.#timer ??= setTimeout(() => void this.flush(), statusDelay).unref()
   }
@@ -181,6 +183,11 @@ export class GitRecorder implements Recorder {
       message: `Show the status of ${type.kind} ${name}`,
       time: this.#options.clock.now(),
     })
+  }
+
+  #redacted(draft: EntryDraft): EntryDraft {
+    const { error } = draft
+    return error ? { ...draft, error: { ...error, message: this.#options.redact(error.message) } } : draft
   }
 
   #hasLog(resource: Resource): boolean {

@@ -2,6 +2,7 @@
 
 import type { History, RecordFile } from '../engine/kind.ts'
 import type { GitRepository, Oid } from '../git/repository.ts'
+import { asCratewrightError } from '../runtime/errors.ts'
 import type { SshPublicKey } from '../runtime/ssh-key.ts'
 import { maxEntryBytes, readLog } from './log.ts'
 
@@ -16,6 +17,18 @@ export interface Finding {
 export const bad = (where: string, message: string): Finding => ({ level: 'bad', where, message })
 export const unchecked = (where: string, message: string): Finding => ({ level: 'unchecked', where, message })
 export const note = (where: string, message: string): Finding => ({ level: 'note', where, message })
+
+/**
+ * What judging made of evidence that it could not read. A log that is a whole chain may still hold facts of any shape:
+ * those are bad evidence, and no failure of ours. What may be otherwise at another time (a git that ran out of time, an
+ * end by the person) is thrown on.
+ */
+export function unreadable(where: string, error: unknown): Finding {
+  const known = asCratewrightError(error)
+  const misshapen = error instanceof TypeError || error instanceof RangeError || error instanceof SyntaxError
+  if (!misshapen && known.retryable) throw error
+  return bad(where, `cannot be judged, since it does not say what such a log says (${known.message})`)
+}
 
 export interface CommitVerdict {
   readonly findings: readonly Finding[]

@@ -3,9 +3,9 @@
 import type { History, LogEntry } from '../../engine/kind.ts'
 import type { Oid } from '../../git/repository.ts'
 import { type Barred, type Group, groupsFor, tally, viewOf, whyNot } from '../../records/approval.ts'
-import { entryFile, historyUpTo } from '../../records/log.ts'
+import { appended, emptyHistory, entryFile, historyUpTo } from '../../records/log.ts'
 import { type PersonInfo, readStatement } from '../../records/statement.ts'
-import { bad, type Finding, note, unchecked } from '../../records/verify.ts'
+import { bad, type Finding, note, unchecked, unreadable } from '../../records/verify.ts'
 import { asCratewrightError } from '../../runtime/errors.ts'
 import type { SshPublicKey } from '../../runtime/ssh-key.ts'
 import { verifySsh } from '../../runtime/sshsig.ts'
@@ -42,18 +42,27 @@ interface Room {
 
 export async function auditRequest(history: History, evidence: Evidence): Promise<Finding[]> {
   const findings: Finding[] = []
+  let before = emptyHistory
   for (const entry of history.entries) {
-    const before = historyUpTo(history, entry.number - 1)
-    const room: Room = { history: before, evidence, findings }
-    checkOrder(entry, stateOf(before), findings)
-    if (entry.event === 'noted' && (entry.action === 'create' || entry.action === 'change'))
-      await auditContent(entry, room)
-    if (entry.event === 'noted' && entry.action === 'statement') await auditStatement(entry, room)
-    if (entry.event === 'noted' && (entry.action === 'sign-off' || entry.action === 'disclosure'))
-      await auditDecision(entry, room)
-    if (entry.event === 'outcome' && entry.result === 'done') await auditOutcome(entry, room)
+    try {
+      await auditEntry(entry, { history: before, evidence, findings })
+    } catch (error) {
+      // What comes behind an entry that cannot be read cannot be read either.
+      return [...findings, unreadable(entryFile(entry), error)]
+    }
+    before = appended(before, entry)
   }
   return findings
+}
+
+async function auditEntry(entry: LogEntry, room: Room): Promise<void> {
+  checkOrder(entry, stateOf(room.history), room.findings)
+  if (entry.event === 'noted' && (entry.action === 'create' || entry.action === 'change'))
+    await auditContent(entry, room)
+  if (entry.event === 'noted' && entry.action === 'statement') await auditStatement(entry, room)
+  if (entry.event === 'noted' && (entry.action === 'sign-off' || entry.action === 'disclosure'))
+    await auditDecision(entry, room)
+  if (entry.event === 'outcome' && entry.result === 'done') await auditOutcome(entry, room)
 }
 
 /** No step without the one before it. */
