@@ -4,6 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join, relative, resolve } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { stringify } from 'yaml'
 import {
   cloneOf,
@@ -27,6 +28,7 @@ const started = performance.now()
 let running: ChildProcess | undefined
 let postgres: TestPostgres | undefined
 let stepNumber = 0
+let stopping = false
 
 const bold = process.stdout.isTTY ? (text: string) => `\u001b[1m${text}\u001b[0m` : (text: string) => text
 const say = (text = '') => console.log(text)
@@ -37,10 +39,18 @@ function step(title: string): void {
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
-    running?.kill('SIGTERM')
-    void postgres?.stop().finally(() => process.exit(130))
-    setTimeout(() => process.exit(130), 5000).unref()
-    if (!postgres) process.exit(130)
+    stopping = true
+    const child = running
+    // Ctrl-C reaches what runs by itself; a second signal would take its orderly end from it.
+    if (signal === 'SIGTERM') child?.kill('SIGTERM')
+    const ended = child && new Promise(done => child.once('close', done))
+    void Promise.resolve(ended)
+      .then(() => postgres?.stop())
+      .finally(() => process.exit(130))
+    setTimeout(() => {
+      child?.kill('SIGKILL')
+      process.exit(130)
+    }, 5000).unref()
   })
 }
 
@@ -437,8 +447,10 @@ function filesBelow(folder: string): string[] {
 try {
   await main()
 } catch (error) {
-  console.error(`\n${(error as Error).message}`)
-  process.exitCode = 1
+  // A signal that ended what was run is heard a moment later than the end.
+  await pause(50)
+  if (!stopping) console.error(`\n${(error as Error).message}`)
+  process.exitCode = stopping ? 130 : 1
 } finally {
   await postgres?.stop()
 }

@@ -23,6 +23,12 @@ const options = {
   as: { type: 'string', value: '<person>', help: 'your name as the platform knows it (default: found by your key)' },
   reason: { type: 'string', value: '<text>', help: 'why you decided so' },
   push: { type: 'boolean', help: 'push the commit to origin' },
+  root: {
+    type: 'string',
+    value: '<fingerprint>',
+    help: 'the controller’s key, from a source that you trust; another one is refused',
+  },
+  yes: { type: 'boolean', help: 'sign without being asked' },
   json: commonOptions.json,
 } as const satisfies Record<string, Option>
 
@@ -85,6 +91,13 @@ async function decide(
       io.err(`  See \`cratewright explain ${project}\`.`)
       return exit.waiting
     }
+    const root = args.string('root')
+    if (root !== undefined && root !== found.signer) {
+      throw new CratewrightError(
+        'RecordForged',
+        `what lies ready to sign was written by the key ${found.signer}, not by ${root}`,
+      )
+    }
     const folder = await requestFolder(clone, project, found.statement.digests.request, signal)
     const person = as ?? found.personOf(key)
     if (!person) {
@@ -95,6 +108,14 @@ async function decide(
           todo: 'Give the key that is registered for you, or say who you are with --as.',
         },
       )
+    }
+    if (!args.flag('json')) {
+      io.out(found.explanation)
+      io.out(`  Prepared by the key ${found.signer}.`)
+    }
+    if (io.ask && !args.flag('yes') && !(await io.ask(`Sign this as ${person}: ${decision}?`))) {
+      io.err('Nothing was signed.')
+      return exit.waiting
     }
     const reason = args.string('reason')
     const statement: Statement = { ...found.statement, decision, person, ...(reason ? { reason } : {}) }
@@ -119,7 +140,6 @@ async function decide(
     if (args.flag('json'))
       io.out(JSON.stringify({ project, phase, decision, person, path, commit, pushed: args.flag('push') }))
     else {
-      io.out(found.explanation)
       io.out(`Signed by ${person} (${key.public.fingerprint}): ${decision}.`)
       io.out(`  ${path}`)
       io.out(
@@ -137,6 +157,8 @@ async function decide(
 interface Prepared {
   readonly statement: Omit<Statement, 'person' | 'decision'>
   readonly explanation: string
+  /** Who signed the commit that the statement was read from. */
+  readonly signer: string
   personOf(key: SshPrivateKey): string | undefined
 }
 
@@ -149,6 +171,14 @@ async function prepared(
 ): Promise<Prepared | undefined> {
   const records = await clone.branch(branch, signal)
   if (!records) return undefined
+  await clone.repository.fetch(records.ref, records.oid, signal)
+  const [signature] = await clone.repository.signatures([records.oid], signal)
+  if (signature?.state !== 'good') {
+    throw new CratewrightError(
+      'RecordForged',
+      `the newest commit on ${branch} has no good signature: nothing on it is to be signed`,
+    )
+  }
   const show = async (path: string) => {
     const { code, stdout } = await runGit(clone.folder, ['cat-file', 'blob', `${records.oid}:${path}`], { signal })
     return code === 0 ? stdout : undefined
@@ -164,6 +194,7 @@ async function prepared(
     : []
   return {
     statement,
+    signer: signature.key.fingerprint,
     explanation: text
       .toString()
       .split('\n')

@@ -11,6 +11,8 @@ export interface Io {
   /** Standard error is a terminal that a line can be rewritten on. */
   readonly interactive: boolean
   readonly env: Readonly<Record<string, string | undefined>>
+  /** Asks a person yes or no; absent where nobody can answer. */
+  readonly ask?: (question: string) => Promise<boolean>
   /** Aborted by Ctrl-C and `kill`. */
   readonly signal: AbortSignal
 }

@@ -85,9 +85,9 @@ function answers(path: string, message = 'ping\n'): Promise<boolean> {
     const socket = connect(path)
     socket.setTimeout(3_000, () => socket.destroy())
     socket.once('error', () => resolve(false))
-    socket.once('connect', () => socket.write(message))
-    socket.once('data', () => {
-      socket.destroy()
+    // Whoever listens is alive, however busy or stopped: an answer is not waited for.
+    socket.once('connect', () => {
+      socket.end(message)
       resolve(true)
     })
     socket.once('close', () => resolve(false))

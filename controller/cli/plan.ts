@@ -213,6 +213,7 @@ async function previewOf(request: Resource<RequestSpec>, room: PreviewRoom): Pro
     clock: systemClock,
     signal,
     log: session.log,
+    refresh: async () => snapshot,
     tasks: { run: () => ({ state: 'running', progress: { message: 'a plan runs no tasks' } }) },
   }
   const observed = await observeRequest(

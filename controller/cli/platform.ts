@@ -12,6 +12,7 @@ import type { CratewrightError } from '../runtime/errors.ts'
 import { parsePublicKey } from '../runtime/ssh-key.ts'
 import {
   credentialOf,
+  noMemory,
   Repositories,
   readKey,
   recordsBranch,
@@ -67,8 +68,7 @@ export async function openPlatform({ bootstrap, redactor, log }: Session, signal
         open(resource),
         url => repositories.open(url, credentialOf(resource.spec.credential, secrets)),
         own,
-        // A look remembers nothing: what it has not seen before it cannot miss.
-        { read: async () => undefined, write: async () => {} },
+        noMemory,
       ),
   }
 }

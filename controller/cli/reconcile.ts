@@ -48,6 +48,7 @@ export const reconcileCommand: Command = {
       resync: 0,
       pushInterval: 0,
       ...(args.flag('once') ? { maxRetries: 0 } : { maxRetries }),
+      only: key => project === undefined || !key.includes(`/${requestType.kind}/`) || key.endsWith(`/${project}`),
       stopAfter: ({ type, name }, step) =>
         until !== undefined &&
         step.action === until &&
@@ -63,6 +64,9 @@ export const reconcileCommand: Command = {
       progress.end()
       if (signal.aborted) return 130
       const keys = requestKeys(wired, project)
+      const [unread] = [...wired.controller.sources.values()].flatMap(({ problem }) => problem ?? [])
+      // What could not be looked at may hold the request, and others.
+      if (unread && (project === undefined || keys.length === 0)) throw unread
       if (project !== undefined && keys.length === 0) {
         throw new CratewrightError('DocumentMissing', `no request ${project} is on the watched branch`, {
           todo: 'Check the name, and that it is merged.',
@@ -121,7 +125,11 @@ function summaryOf(status: StoredStatus | undefined) {
 
 function linesOf(name: string, status: StoredStatus | undefined): string[] {
   const { phase, message, waits } = summaryOf(status)
-  return [`${name}: ${phase}. ${message ?? ''}`, ...waits.flatMap(wait => (wait.todo ? [`  ${wait.todo}`] : []))]
+  const further = waits.flatMap((wait, index) => [
+    ...(wait.message === message ? [] : [`  ${wait.message}`]),
+    ...(wait.todo && wait.todo !== waits[index + 1]?.todo ? [`  ${wait.todo}`] : []),
+  ])
+  return [`${name}: ${phase}. ${message ?? ''}`, ...further]
 }
 
 const waitsForPeople = new Set(['WaitingForSignOff', 'WaitingForDisclosure', 'Missing', 'HeldByOther', 'ReleaseTaken'])

@@ -19,6 +19,7 @@ import type { Transport } from '../git/git-command.ts'
 import type { GitRepository, Oid } from '../git/repository.ts'
 import { readFolder } from '../kinds/requests/documents.ts'
 import { RecordsBranch, type TipMemory } from '../records/branch.ts'
+import { sha256Hex } from '../runtime/canonical.ts'
 import { CratewrightError } from '../runtime/errors.ts'
 import { writeFileWhole } from '../runtime/files.ts'
 import { environmentSecrets, fileSecrets, type Redactor, type SecretStore } from '../runtime/secrets.ts'
@@ -37,19 +38,21 @@ export class Repositories {
     this.#bootstrap = bootstrap
   }
 
-  open(url: string, credential: Credential | undefined): GitRepository {
-    const present = this.#open.get(url)
+  /** `who` tells credentials apart: a mirror is read with one. */
+  open(url: string, credential: Credential | undefined, who = ''): GitRepository {
+    const name = `${who} ${url}`
+    const present = this.#open.get(name)
     if (present) return present
     const { folder, transports, networks } = this.#bootstrap
     const repository = openRepository({
       url,
-      mirrorFolder: join(folder, 'mirrors'),
+      mirrorFolder: join(folder, 'mirrors', ...(who === '' ? [] : [sha256Hex(who).slice(0, 16)])),
       transports: (transports ?? ['https']) as Transport[],
       deadline: gitDeadline,
       ...(credential ? { credential } : {}),
       checkHost: host => checkHost(host, { privateNetworks: networks ?? [] }).then(() => {}),
     })
-    this.#open.set(url, repository)
+    this.#open.set(name, repository)
     return repository
   }
 }
@@ -139,31 +142,69 @@ export async function documentsIn(
 /** How far back a platform's newest applicable commit is looked for. */
 const maxUnsigned = 100
 
-/** Commits whose signer is not listed are not applied: the newest one before them that is signed stands. */
-export function signedBy(repository: GitRepository, signers: readonly SshPublicKey[]) {
-  return async (tip: Oid, signal: AbortSignal): Promise<Oid | { commit: Oid; problem: CratewrightError }> => {
-    const commits = await repository.history({ tip, firstParent: true, limit: maxUnsigned }, signal)
-    const oids = commits.map(({ oid }) => oid)
-    const signatures = await repository.signatures(oids, signal)
-    const index = signatures.findIndex(
-      signature =>
-        signature.state === 'good' && signers.some(({ fingerprint }) => fingerprint === signature.key.fingerprint),
+type Accepted = Oid | { commit: Oid; problem: CratewrightError }
+
+/**
+ * Commits whose signer is not listed are not applied. From the commit applied last, every commit on the way has to be signed:
+ * a signature on top does not answer for what was pushed below it. Without such a memory, the newest signed commit begins.
+ */
+export function signedBy(repository: GitRepository, signers: readonly SshPublicKey[], memory: TipMemory = noMemory) {
+  const defectOf = async (oids: readonly Oid[], signal: AbortSignal): Promise<(string | undefined)[]> =>
+    (await repository.signatures(oids, signal)).map((signature, index) => {
+      if (signature.state !== 'good')
+        return `commit ${oids[index]} of the platform repository has no good SSH signature`
+      const listed = signers.some(({ fingerprint }) => fingerprint === signature.key.fingerprint)
+      return listed
+        ? undefined
+        : `commit ${oids[index]} of the platform repository is signed by ${signature.key.fingerprint}, which cratewright.yaml does not list`
+    })
+  const untrusted = (why: string) => new CratewrightError('UntrustedCommit', `${why}: it is not applied`)
+
+  async function fromMemory(tip: Oid, last: Oid, signal: AbortSignal): Promise<Accepted> {
+    if (tip === last) return tip
+    if (!(await repository.isAncestor(last, tip, signal).catch(() => false))) {
+      return {
+        commit: last,
+        problem: untrusted(
+          `commit ${tip} of the platform repository does not come after ${last}, the one applied last`,
+        ),
+      }
+    }
+    const line = (await repository.history({ tip, since: last, firstParent: true, limit: maxUnsigned }, signal)).map(
+      ({ oid }) => oid,
     )
-    if (index === 0) return tip
-    const [newest] = signatures
-    const why =
-      newest?.state === 'good'
-        ? `is signed by ${newest.key.fingerprint}, which cratewright.yaml does not list`
-        : 'has no good SSH signature'
-    const problem = new CratewrightError(
-      'UntrustedCommit',
-      `commit ${tip} of the platform repository ${why}: it is not applied`,
+    let why = ''
+    for (const candidate of line) {
+      const between = (await repository.history({ tip: candidate, since: last }, signal)).map(({ oid }) => oid)
+      const defect = (await defectOf(between, signal)).find(found => found !== undefined)
+      if (defect === undefined) return candidate === tip ? tip : { commit: candidate, problem: untrusted(why) }
+      why ||= defect
+    }
+    return { commit: last, problem: untrusted(why) }
+  }
+
+  async function fromNothing(tip: Oid, signal: AbortSignal): Promise<Accepted> {
+    const oids = (await repository.history({ tip, firstParent: true, limit: maxUnsigned }, signal)).map(
+      ({ oid }) => oid,
     )
-    const commit = oids[index]
+    const defects = await defectOf(oids, signal)
+    const commit = oids[defects.indexOf(undefined)]
+    if (commit === tip) return tip
+    const problem = untrusted(defects[0] ?? '')
     if (commit === undefined) throw problem
     return { commit, problem }
   }
+
+  return async (tip: Oid, signal: AbortSignal): Promise<Accepted> => {
+    const last = await memory.read()
+    const accepted = last === undefined ? await fromNothing(tip, signal) : await fromMemory(tip, last, signal)
+    await memory.write(typeof accepted === 'string' ? accepted : accepted.commit)
+    return accepted
+  }
 }
+
+/** A look remembers nothing: what it has not seen before it cannot miss. */
+export const noMemory: TipMemory = { read: async () => undefined, write: async () => {} }
 
 export async function readKey(path: string): Promise<SshPrivateKey> {
   const text = await readFile(path, 'utf8').catch(error => {
@@ -181,8 +222,8 @@ export async function readKey(path: string): Promise<SshPrivateKey> {
 /** Who this is, across restarts: only the same instance resumes a step that it began. */
 export async function instanceOf(folder: string): Promise<string> {
   const path = join(folder, 'instance')
-  const present = await readFile(path, 'utf8').catch(() => '')
-  if (present.trim() !== '') return present.trim()
+  const present = await readIfThere(path)
+  if (present !== '') return present
   const made = randomUUID()
   await writeFileWhole(path, `${made}\n`, 0o600)
   return made
@@ -192,7 +233,7 @@ export async function instanceOf(folder: string): Promise<string> {
 export function tipMemory(folder: string, name: string): TipMemory {
   const path = join(folder, 'tips', `${name}.txt`)
   return {
-    read: async () => (await readFile(path, 'utf8').catch(() => '')).trim() || undefined,
+    read: async () => (await readIfThere(path)) || undefined,
     write: async tip => {
       await mkdir(dirname(path), { recursive: true })
       await writeFileWhole(path, `${tip}\n`, 0o600)
@@ -217,4 +258,15 @@ export function recordsBranch(
     accept: spec.records?.accept,
   }
   return new RecordsBranch(url === 'same' ? repository : open(url), ref, trust, memory)
+}
+
+/** The trimmed text of a small file; '' where there is none. A disk that fails is not the same as a file that is absent. */
+async function readIfThere(path: string): Promise<string> {
+  try {
+    return (await readFile(path, 'utf8')).trim()
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT') return ''
+    throw new CratewrightError('FolderUnreadable', `${path} cannot be read (${code})`)
+  }
 }

@@ -1,6 +1,5 @@
 /** One run of the controller for a command: wired, held, looked at once, and let go again whatever happens. */
 
-import { asCratewrightError } from '../runtime/errors.ts'
 import { createLog, type Log } from '../runtime/log.ts'
 import { Redactor } from '../runtime/secrets.ts'
 import { type Bootstrap, configPath, readBootstrap } from './bootstrap.ts'
@@ -22,10 +21,4 @@ export async function openSession(args: Arguments, io: Io, { quiet }: { quiet: b
     redactor,
   })
   return { bootstrap, redactor, log }
-}
-
-/** Everything that is neither an answer nor an error of ours ends here. */
-export function shown(error: unknown): string {
-  const { code, message, todo } = asCratewrightError(error)
-  return `${message} [${code}]\n  ${todo}`
 }

@@ -2,6 +2,7 @@
 
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { ApproverGroupSpec, PersonSpec } from '../../schemas/generated/types.ts'
 import type { BagReader } from '../crate/bag-check.ts'
 import { checkBag } from '../crate/bag-check.ts'
 import { checkCrate } from '../crate/crate-check.ts'
@@ -11,9 +12,8 @@ import { auditRequest, type Evidence } from '../kinds/requests/audit.ts'
 import { requestFiles } from '../kinds/requests/documents.ts'
 import { bagNamespace, renderRelease } from '../kinds/requests/release.ts'
 import { type RequestState, stateOf } from '../kinds/requests/state.ts'
-import type { Group } from '../records/approval.ts'
+import type { UsedResource } from '../kinds/requests/steps.ts'
 import { readLog } from '../records/log.ts'
-import type { PersonInfo } from '../records/statement.ts'
 import { bad, type Finding, unreadable } from '../records/verify.ts'
 import { asCratewrightError } from '../runtime/errors.ts'
 import type { SshPublicKey } from '../runtime/ssh-key.ts'
@@ -65,9 +65,9 @@ export async function judgeBag(reader: BagReader, { roots, place, signature, sig
   if (history.entries.length > 0) {
     const paths = listed.map(({ path }) => path)
     try {
-      const { persons, groups, source } = await peopleOf(paths, read, findings)
-      const evidence = bagEvidence(documents, persons, groups, source, signer ? [signer] : [])
-      findings.push(...(await auditRequest(history, evidence)))
+      const evidence = bagEvidence(history, documents, signer ? [signer] : [])
+      const audited = await auditRequest(history, evidence)
+      findings.push(...audited.map(finding => ({ ...finding, where: `cratewright/log/${finding.where}` })))
       await compareFiles(history, documents, place, read, paths, findings)
       summary = summaryOf(history, stateOf(history))
     } catch (error) {
@@ -113,42 +113,38 @@ async function logOf(
   return history
 }
 
-async function peopleOf(
-  paths: readonly string[],
-  read: (path: string) => Promise<Uint8Array | undefined>,
-  findings: Finding[],
-) {
-  const persons: PersonInfo[] = []
-  const groups: Group[] = []
-  let source: string | undefined
-  for (const path of paths.filter(path => path.startsWith('cratewright/resources/'))) {
-    try {
-      const { kind, metadata, spec } = JSON.parse(Buffer.from((await read(path)) ?? []).toString('utf8'))
-      if (kind === 'Person') persons.push({ name: metadata.name, spec })
-      if (kind === 'ApproverGroup') groups.push({ name: metadata.name, spec })
-      if (kind === 'SourceConnection') source = metadata.name
-    } catch {
-      findings.push(bad(path, 'is not JSON'))
-    }
-  }
-  return { persons, groups, source }
-}
-
-/** A bag shows who signed, and that the groups in it had their quorum; who wrote the request only its repository shows. */
+/**
+ * A bag shows who signed, and that the groups had their quorum; who wrote the request only its repository shows. It carries
+ * what its release rests on: earlier content, and approvals that became void, are in its log and nowhere else.
+ */
 function bagEvidence(
+  history: History,
   documents: ReadonlyMap<string, Uint8Array>,
-  persons: readonly PersonInfo[],
-  groups: readonly Group[],
-  source: string | undefined,
   signers: readonly SshPublicKey[],
 ): Evidence {
+  const { since, counted, signOff, staging, disclosure } = stateOf(history)
+  const standing = [{ entry: since }, ...counted, signOff, staging, disclosure].map(fact => fact?.entry)
+  const closing = history.entries.at(-1)?.facts as { resources?: UsedResource[] } | undefined
   return {
+    judges: ({ number }) => standing.includes(number),
     documentsAt: async () => documents,
-    platformAt: async () => ({ persons, groups }),
+    // The files below `cratewright/resources` are compared with these, as all that follows from the log.
+    platformAt: async ({ action, facts }) => {
+      const ofSignOff = action === 'sign-off' || (facts as { phase?: string } | undefined)?.phase === 'SignOff'
+      const resources = (ofSignOff ? signOff : disclosure)?.resources ?? []
+      return {
+        persons: ofKind<PersonSpec>(resources, 'Person'),
+        groups: ofKind<ApproverGroupSpec>(resources, 'ApproverGroup'),
+      }
+    },
     authorsAt: async () => ({ persons: [], coAuthors: [], unattributed: [] }),
-    sourceAt: async () => source,
+    sourceAt: async () => closing?.resources?.find(({ kind }) => kind === 'SourceConnection')?.name,
     signers,
   }
+}
+
+function ofKind<Spec>(resources: readonly UsedResource[], wanted: string): { name: string; spec: Spec }[] {
+  return resources.filter(({ kind }) => kind === wanted).map(({ name, spec }) => ({ name, spec: spec as Spec }))
 }
 
 async function compareFiles(

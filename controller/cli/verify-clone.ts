@@ -181,10 +181,11 @@ function bagsOf({ files }: ProjectFiles): { path: string; files: Map<string, Uin
 function cloneEvidence(history: History, { clone, platform, keys, signal }: ProjectRoom): Evidence {
   const folderAt = new Map(contentsAt(history).map(({ commit, folder }) => [commit, folder]))
   return {
+    judges: () => true,
     signers: keys,
     documentsAt: commit => documentsHere(clone, commit, folderAt.get(commit) ?? '', signal),
-    platformAt: async commit => {
-      const snapshot = await platform?.at(commit)
+    platformAt: async ({ commits }) => {
+      const snapshot = await platform?.at(commits?.platform)
       if (!snapshot) return undefined
       return {
         persons: snapshot.list<PersonSpec>(personType).map(({ name, spec }) => ({ name, spec })),

@@ -38,7 +38,8 @@ import {
   tipMemory,
 } from './rooms.ts'
 
-export interface WireOptions extends Pick<ControllerOptions, 'maxRetries' | 'stopAfter' | 'onProgress' | 'onResult'> {
+export interface WireOptions
+  extends Pick<ControllerOptions, 'maxRetries' | 'stopAfter' | 'only' | 'onProgress' | 'onResult'> {
   readonly log: Log
   readonly redactor: Redactor
   readonly signal: AbortSignal
@@ -86,6 +87,8 @@ export async function wire(bootstrap: Bootstrap, options: WireOptions): Promise<
     accept: signedBy(
       platformRepository,
       bootstrap.platform.signers.map(line => parsePublicKey(line)),
+      // No Repository can have this name.
+      tipMemory(bootstrap.folder, '_platform'),
     ),
     interval: (bootstrap.pollSeconds ?? 30) * 1000,
   })
@@ -140,6 +143,7 @@ export async function wire(bootstrap: Bootstrap, options: WireOptions): Promise<
     resync: options.resync,
     ...(options.maxRetries === undefined ? {} : { maxRetries: options.maxRetries }),
     ...(options.stopAfter ? { stopAfter: options.stopAfter } : {}),
+    ...(options.only ? { only: options.only } : {}),
     ...(options.onProgress ? { onProgress: options.onProgress } : {}),
     ...(options.onResult ? { onResult: options.onResult } : {}),
   })
@@ -229,12 +233,13 @@ class Projects {
   #make(name: string, spec: RepositorySpec, fingerprint: string): Project {
     const { bootstrap, repositories, store, log, key, secrets } = this.#room
     const credential = credentialOf(spec.credential, secrets)
-    const repository = repositories.open(spec.url, credential)
+    const who = spec.credential ? JSON.stringify(spec.credential) : ''
+    const repository = repositories.open(spec.url, credential, who)
     const watched = spec.ref ?? 'refs/heads/main'
     const branch = recordsBranch(
       spec,
       repository,
-      url => repositories.open(url, credential),
+      url => repositories.open(url, credential, who),
       key.public,
       tipMemory(bootstrap.folder, name),
     )

@@ -19,6 +19,8 @@ import {
   walk,
 } from './store-paths.ts'
 
+/** In a project's staging folder: whose it is. */
+const ownerFile = 'owner'
 const suffixes = { bag: '', review: '.review', work: '.work' } as const
 /** Bytes of a file that is read into memory. */
 const maxRead = 67_108_864
@@ -49,6 +51,18 @@ export function openDirectoryStore(roots: { readonly staging: string; readonly p
   }
 
   return {
+    async claim(project, owner) {
+      const [name] = releaseParts({ project, release: 1 })
+      const file = join(await makeFolder(staging, [name]), ownerFile)
+      await using present = await openRegular(file)
+      const found = present ? (await present.readFile('utf8')).trim() : ''
+      if (found === owner) return
+      if (found !== '') throw new CratewrightError('StorePathTaken', `the folders of ${name} are taken by ${found}`)
+      await writeFileWhole(file, `${owner}\n`, 0o640).catch(error => {
+        throw storeError(error, `claiming the folders of ${name}`)
+      })
+    },
+
     prepare: (key, path) => makePlace(key, 'bag', path),
 
     async write(key, area, path, content) {

@@ -19,6 +19,9 @@ export interface StoredFile {
  * Errors: StoreFailed (retryable, with the errno), UnsafePath, StorePathTaken.
  */
 export interface FileStore {
+  /** Takes the project's folders for `owner`, or finds them taken by it. @throws StorePathTaken where they are another's */
+  claim(project: string, owner: string): Promise<void>
+
   /** The absolute path in staging for a file to be written by an extraction; its folder exists afterwards. `path` is confined. */
   prepare(key: ReleaseKey, path: string): Promise<string>
 

@@ -2,7 +2,16 @@
 
 import type { Clock } from '../runtime/clock.ts'
 import type { Log } from '../runtime/log.ts'
-import type { Key, Kind, PlanStep, Progress, Recorder, Resource, ResourceType } from './kind.ts'
+import {
+  type Key,
+  type Kind,
+  keyOf,
+  type PlanStep,
+  type Progress,
+  type Recorder,
+  type Resource,
+  type ResourceType,
+} from './kind.ts'
 import { KeyQueue, type Priority } from './queue.ts'
 import { type ReconcileResult, reconcile } from './reconcile.ts'
 import type { GitSource } from './source.ts'
@@ -28,6 +37,8 @@ export interface ControllerOptions {
   /** How often a failing key is tried before it is given up; undefined: for ever. */
   readonly maxRetries?: number
   readonly stopAfter?: (resource: Resource, step: PlanStep) => boolean
+  /** Only these keys are worked on; undefined: all. */
+  readonly only?: (key: Key) => boolean
   readonly onProgress?: (key: Key, progress: Progress) => void
   readonly onResult?: (key: Key, result: ReconcileResult) => void
 }
@@ -39,6 +50,9 @@ export class Controller {
   readonly #sources = new Map<string, GitSource>()
   readonly #retries = new Map<Key, number>()
   readonly #stopped = new Set<Key>()
+  /** Keys by what they refer to: a key, or `group/Kind` for all of a kind. */
+  readonly #dependants = new Map<string, Set<Key>>()
+  readonly #targets = new Map<Key, readonly string[]>()
   #busy = 0
   #watching = false
   #idleListeners: (() => void)[] = []
@@ -67,7 +81,7 @@ export class Controller {
     const { platform, signal } = this.#options
     this.#watching = true
     platform.watch(signal, () => {})
-    for (const source of this.#sources.values()) source.watch(signal, () => {})
+    for (const [name, source] of this.#sources) this.#watch(name, source)
   }
 
   add(key: Key, priority: Priority): void {
@@ -116,7 +130,7 @@ export class Controller {
   }
 
   async #work(key: Key, asked: boolean): Promise<void> {
-    if (this.#stopped.has(key)) return
+    if (this.#stopped.has(key) || this.#options.only?.(key) === false) return
     const { store, kinds, recorder, clock, log, instance, signal, stopAfter, maxRetries, resync, onResult } =
       this.#options
     const result = await reconcile(
@@ -143,6 +157,8 @@ export class Controller {
       if (maxRetries === undefined || retries <= maxRetries) this.#queue.retry(key)
       return
     }
+    // Whether a task succeeds is known when it has ended: until then earlier failures are not forgotten.
+    if (result.state === 'running') return
     this.#retries.delete(key)
     this.#queue.forget(key)
     if (resync > 0) this.#queue.addAfter(key, resync * (0.9 + 0.2 * Math.random()), 'resync')
@@ -161,23 +177,32 @@ export class Controller {
   }
 
   #changed(key: Key, what: 'spec' | 'ready'): void {
-    const { store, kinds, repositoryType } = this.#options
+    const { store, repositoryType } = this.#options
     const resource = store.get(key)
-    const [group, kind, namespace, name] = key.split('/')
-    if (kind === repositoryType.kind && group === repositoryType.group && what === 'spec')
-      this.#repositoryChanged(name ?? '', resource)
-    if (what === 'spec' && resource) this.#queue.add(key, 'change')
-    for (const other of store.keys()) {
-      const dependant = store.get(other)
-      const references =
-        dependant && kinds.find(candidate => sameType(candidate.type, dependant.type))?.references(dependant)
-      const wakes = references?.some(
-        reference =>
-          reference.type.kind === kind &&
-          reference.type.group === group &&
-          (reference.named ? reference.name === name && (reference.namespace ?? '') === namespace : what === 'spec'),
-      )
-      if (wakes) this.#queue.add(other, 'change')
+    const [group, kind, , name] = key.split('/')
+    if (what === 'spec') {
+      this.#index(key, resource)
+      if (kind === repositoryType.kind && group === repositoryType.group) this.#repositoryChanged(name ?? '', resource)
+      if (resource) this.#queue.add(key, 'change')
+      // Selected references are woken by any of a kind.
+      for (const dependant of this.#dependants.get(`${group}/${kind}`) ?? []) this.#queue.add(dependant, 'change')
+    }
+    for (const dependant of this.#dependants.get(key) ?? []) this.#queue.add(dependant, 'change')
+  }
+
+  /** Notes what a resource refers to, so that a change finds those who wait for it without asking all. */
+  #index(key: Key, resource: Resource | undefined): void {
+    for (const target of this.#targets.get(key) ?? []) this.#dependants.get(target)?.delete(key)
+    const kind = resource && this.#options.kinds.find(candidate => sameType(candidate.type, resource.type))
+    const targets = (resource && kind ? kind.references(resource) : []).map(reference =>
+      reference.named
+        ? keyOf(reference.type, reference.name, reference.namespace)
+        : `${reference.type.group}/${reference.type.kind}`,
+    )
+    this.#targets.set(key, targets)
+    for (const target of targets) {
+      const dependants = this.#dependants.get(target) ?? new Set()
+      this.#dependants.set(target, dependants.add(key))
     }
   }
 
@@ -193,19 +218,25 @@ export class Controller {
     }
     this.#sources.set(name, source)
     if (this.#watching) {
-      source.watch(signal, () => {})
+      this.#watch(name, source)
       void source.look(signal).then(() => resource && this.#queue.add(resource.key, 'change'))
     }
+  }
+
+  /** What cannot be read, and what can be read again, is news to the Repository and to whoever waits for it. */
+  #watch(name: string, source: GitSource): void {
+    let before = source.problem?.code
+    source.watch(this.#options.signal, () => {
+      if (source.problem?.code !== before) this.#queue.add(keyOf(this.#options.repositoryType, name), 'change')
+      before = source.problem?.code
+    })
   }
 
   async #eachSource(look: (source: GitSource) => Promise<boolean>): Promise<void> {
     await Promise.all(
       [...this.#sources].map(async ([name, source]) => {
         await look(source)
-        const repository = this.#options.store
-          .keys()
-          .find(key => key.endsWith(`/${this.#options.repositoryType.kind}//${name}`))
-        if (repository) this.#queue.add(repository, 'change')
+        this.#queue.add(keyOf(this.#options.repositoryType, name), 'change')
       }),
     )
   }

@@ -130,6 +130,8 @@ export interface Context {
   /** Of this process' working folder: who may resume an open step. */
   readonly instance: string
   readonly tasks: Tasks
+  /** Asks the servers once more, and gives what is declared now: for a task that decides long after it was planned. */
+  refresh(): Promise<Snapshot>
   readonly clock: Clock
   readonly signal: AbortSignal
   readonly log: Log

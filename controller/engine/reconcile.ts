@@ -86,6 +86,10 @@ async function runRound(
     asked,
     instance,
     tasks: tasks.for(resource.key),
+    refresh: async () => {
+      await room.confirm(resource)
+      return store.snapshot()
+    },
     clock,
     signal,
     log: log.child({ key: resource.key }),
@@ -95,6 +99,8 @@ async function runRound(
   const plan: Plan = blocked.length > 0 ? { steps: [], waits: blocked, later: [] } : kind.plan(resource, observed)
   setStatus(resource, room, kind.report(resource, observed, plan), plan)
 
+  // What takes long is said while it runs; what is over at once is overwritten before it is written.
+  if (plan.steps.length > 0) recorder.status(resource, publicStatus(resource, store.status(resource.key)))
   let written = history
   for (const step of plan.steps) {
     // A decision that is recorded is made on what the servers have now, not on what the last look saw.

@@ -143,6 +143,17 @@ class CliRepository implements GitRepository {
     })
   }
 
+  async mergeBase(a: Oid, b: Oid, signal: AbortSignal): Promise<Oid | undefined> {
+    return await this.#reading([a, b], signal, async () => {
+      const [base] = await this.#lists.get(`merge-base ${a} ${b}`, async () => {
+        const result = await this.#git.local(['merge-base', a, b], { signal })
+        if (result.code > 1) throw this.#git.failure('merge-base', result)
+        return result.stdout.toString().split('\n').slice(0, -1)
+      })
+      return base
+    })
+  }
+
   async isAncestor(ancestor: Oid, descendant: Oid, signal: AbortSignal): Promise<boolean> {
     return await this.#reading([ancestor, descendant], signal, async () => {
       return await this.#ancestry.get(`${ancestor} ${descendant}`, async () => {

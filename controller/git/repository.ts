@@ -96,6 +96,9 @@ export interface GitRepository {
     signal: AbortSignal,
   ): Promise<readonly Commit[]>
 
+  /** The best common ancestor; undefined where there is none. */
+  mergeBase(a: Oid, b: Oid, signal: AbortSignal): Promise<Oid | undefined>
+
   isAncestor(ancestor: Oid, descendant: Oid, signal: AbortSignal): Promise<boolean>
 
   /** Signatures of commits, checked in process. Order as asked. */

@@ -58,7 +58,7 @@ export class RecordsBranch {
     if (tip === this.#good) return
     if (known !== undefined && known !== tip && !(await this.#descends(known, tip, signal))) {
       const { accept } = this.#trust
-      if (accept === undefined || (accept !== tip && !(await this.#descends(accept, tip, signal)))) {
+      if (accept !== tip) {
         throw new CratewrightError(
           'RecordsRewritten',
           `${this.ref} is at ${tip}, which does not descend from ${known}, the commit last known`,

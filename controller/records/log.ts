@@ -118,7 +118,7 @@ function linkDefect(history: History, entry: LogEntry): string | undefined {
   if (last && entry.time < last.time) return 'is older than the entry before it'
   if (last && (entry.project !== last.project || entry.repository !== last.repository))
     return 'is of another project than the entry before it'
-  if (entry.event === 'outcome' && entry.started !== history.open?.number)
+  if (entry.event === 'outcome' && (entry.started !== history.open?.number || entry.action !== history.open?.action))
     return 'is the outcome of a step that was not open'
   if (entry.event === 'started' && history.open) return `starts a step while ${entryFile(history.open)} is open`
   return undefined

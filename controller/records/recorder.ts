@@ -39,6 +39,9 @@ export interface RecorderOptions {
 
 interface PublicStatus {
   readonly conditions: readonly Condition[]
+  readonly problems?: readonly unknown[]
+  readonly waits?: readonly unknown[]
+  readonly detail?: { readonly phase?: string; readonly release?: number; readonly generation?: number }
 }
 
 interface Held {
@@ -51,6 +54,9 @@ interface Held {
 const headFile = 'head.json'
 /** Milliseconds that a status waits for a newer one before it is written. */
 const statusDelay = 2_000
+const statusBatch = 50
+/** Bytes of a status. */
+const maxStatus = 64 * 1024
 /** Milliseconds after which a cached tip is looked at again. */
 const staleAfter = 5_000
 
@@ -81,17 +87,16 @@ export class GitRecorder implements Recorder {
     let history = held.history
     for (const draft of drafts) {
       const entry = entryOf(history, this.#redacted(draft), frame)
-      files.push({ path: `${folder}/log/${entryFile(entry)}`, content: encodeEntry(entry) })
+      const content = encodeEntry(entry)
+      if (content.byteLength > maxEntryBytes) {
+        throw new CratewrightError('TreeTooLarge', `an entry of ${content.byteLength} bytes is too large for the log`)
+      }
+      files.push({ path: `${folder}/log/${entryFile(entry)}`, content })
       history = appended(history, entry)
     }
     const projected = await this.#projection(resource, history, signal)
     const derived = differences(projected, held.files)
-    const head = held.files.get(headFile)
-    const preconditions: Precondition[] = [
-      head === undefined
-        ? { path: `${folder}/${headFile}`, absent: true }
-        : { path: `${folder}/${headFile}`, sha256: head },
-    ]
+    const preconditions = headCondition(folder, held)
     const message = drafts.map(({ action, event }) => `${action} ${event}`).join(', ')
     try {
       await this.#space(resource).committer.submit(
@@ -122,7 +127,7 @@ export class GitRecorder implements Recorder {
     const folder = folderOf(resource)
     await this.#space(resource).committer.submit({
       files: derived.map(file => ({ ...file, path: `${folder}/${file.path}` })),
-      preconditions: [],
+      preconditions: headCondition(folder, held),
       message: `Bring what follows from the log of ${resource.name} up to date`,
       time: new Date(held.history.entries.at(-1)?.time ?? 0),
     })
@@ -147,7 +152,15 @@ export class GitRecorder implements Recorder {
     this.#timer = undefined
     const writes = [...this.#unwritten]
     this.#unwritten.clear()
-    this.#flushing = Promise.all([this.#flushing, ...writes.map(([key, write]) => this.#settle(key, write))])
+    const before = this.#flushing
+    const inTurns = async () => {
+      await before
+      // So many at once go into one commit; more would only lie in memory.
+      for (let at = 0; at < writes.length; at += statusBatch) {
+        await Promise.all(writes.slice(at, at + statusBatch).map(([key, write]) => this.#settle(key, write)))
+      }
+    }
+    this.#flushing = inTurns()
     await this.#flushing
   }
 
@@ -175,7 +188,9 @@ export class GitRecorder implements Recorder {
       const same = before?.conditions.find(({ type, status }) => type === condition.type && status === condition.status)
       return same ? { ...condition, lastTransitionTime: same.lastTransitionTime } : condition
     })
-    const bytes = Buffer.from(`${canonicalJson({ ...content, conditions })}\n`)
+    const whole = Buffer.from(`${canonicalJson({ ...content, conditions })}\n`)
+    const bytes =
+      whole.byteLength <= maxStatus ? whole : Buffer.from(`${canonicalJson({ ...cut(content), conditions })}\n`)
     if (present && Buffer.from(present).equals(bytes)) return
     await committer.submit({
       files: [{ path, content: bytes }],
@@ -212,6 +227,12 @@ export class GitRecorder implements Recorder {
     const held = this.#held.get(resource.key)
     if (held && !(await this.#movedUnderUs(resource, held, tip, signal))) return held
     const fresh = await readProject(branch, tip, resource.name, signal)
+    const owner = fresh.history.entries[0]?.repository
+    if (owner !== undefined && owner !== resource.namespace) {
+      throw new CratewrightError('RecordInvalid', `the log of ${resource.name} is that of Repository ${owner}`, {
+        todo: 'Give each Repository a records branch of its own.',
+      })
+    }
     this.#held.set(resource.key, fresh)
     return fresh
   }
@@ -283,6 +304,24 @@ export function headOf(history: History): RecordFile {
     path: headFile,
     content: Buffer.from(`${canonicalJson({ entries: history.entries.length, sha256: history.head })}\n`),
   }
+}
+
+/** What is left of a status that would be too large: where it stands, without the lists that people can make long. */
+function cut(content: PublicStatus): PublicStatus {
+  const { phase, release, generation } = content.detail ?? {}
+  return {
+    ...content,
+    problems: [],
+    waits: [],
+    detail: { ...(phase ? { phase } : {}), ...(release ? { release } : {}), ...(generation ? { generation } : {}) },
+  }
+}
+
+/** The branch still has the entry that is built on, and none behind it. */
+function headCondition(folder: string, { files }: Held): Precondition[] {
+  const path = `${folder}/${headFile}`
+  const sha256 = files.get(headFile)
+  return [sha256 === undefined ? { path, absent: true } : { path, sha256 }]
 }
 
 function differences(projected: readonly RecordFile[], present: ReadonlyMap<string, string>): FileChange[] {

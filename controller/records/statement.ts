@@ -52,8 +52,21 @@ export interface PersonInfo {
   readonly spec: PersonSpec
 }
 
-export function keysOf(person: PersonInfo): SshPublicKey[] {
-  return (person.spec.keys ?? []).map(line => parsePublicKey(line))
+const parsedKeys = new WeakMap<PersonSpec, readonly SshPublicKey[]>()
+
+/** A key that cannot be read proves nothing for anybody; the platform's reader refuses it with its place. */
+export function keysOf({ spec }: PersonInfo): readonly SshPublicKey[] {
+  const known = parsedKeys.get(spec)
+  if (known) return known
+  const keys = (spec.keys ?? []).flatMap(line => {
+    try {
+      return [parsePublicKey(line)]
+    } catch {
+      return []
+    }
+  })
+  parsedKeys.set(spec, keys)
+  return keys
 }
 
 /** The person whose registered key this is. */

@@ -13,6 +13,7 @@ import {
   outputLines,
   outputsOf,
   randomFrom,
+  reaches,
   startCommand,
   until,
 } from '../support/crash.ts'
@@ -83,7 +84,7 @@ describe('kill -9', () => {
       const { world, proxy } = fragile
       proxy.stallAfter = 1
       const run = startCommand(world.config, 'reconcile', project)
-      await proxy.stalled()
+      await reaches(run, proxy.stalled())
       const files = await logFiles(world, project)
       assert.match(files.at(-1) ?? '', new RegExp(`-${action}-started.json$`))
       run.kill()
@@ -104,7 +105,7 @@ describe('kill -9', () => {
         }
       }
       const run = startCommand(world.config, 'reconcile', project)
-      await promise
+      await reaches(run, promise)
       run.kill()
       await run.ended
       server.before = () => undefined
@@ -180,7 +181,7 @@ describe('kill -9', () => {
       await killBeforeWork('halves', 'close')
       half('1')
       half('1/data')
-      half('1/data/request/resources')
+      half('1/data/request/resources/governance')
       assert.equal(phaseOf((await world.run()).get('halves')), 'Published')
       await assertPublished(world, 'halves')
       assert.deepEqual(await world.steps('halves'), calmLife)
@@ -192,7 +193,7 @@ describe('kill -9', () => {
     await world.ask('asthma')
     proxy.stallAfter = 1
     const killed = startCommand(world.config, 'reconcile')
-    await proxy.stalled()
+    await reaches(killed, proxy.stalled())
     const second = await startCommand(world.config, 'reconcile').ended
     assert.equal(second.code, 1, second.err)
     assert.match(second.err, /another process holds .*work.* \[FolderHeld\]/)

@@ -85,6 +85,17 @@ export function startCommand(config: string, ...args: string[]): CommandProcess 
   return running
 }
 
+/** Waits until the process is where `place` tells; fails with its output where it ends before. */
+export async function reaches(process: CommandProcess, place: Promise<unknown>): Promise<void> {
+  const ended = process.ended.then(({ code, out, err }) => assert.fail(`ended with ${code}: ${out}${err}`))
+  await Promise.race([place, ended, fails('the process does not get there', 30_000)])
+}
+
+async function fails(what: string, ms: number): Promise<never> {
+  await setTimeout(ms, undefined, { ref: false })
+  assert.fail(`${what}: not within ${ms / 1000} s`)
+}
+
 /** The world with its Git server on HTTP and a proxy in front of PostgreSQL, so that both can fail. */
 export interface FragileWorld {
   readonly world: World
@@ -232,6 +243,11 @@ export async function assertPublished(world: World, project: string): Promise<re
 
 /** `verify` of a bag or a clone, with the root pinned. */
 export async function assertVerifies(world: World, target: string): Promise<void> {
-  const { code, out, err } = await world.cratewright('verify', target, '--root', world.controller.key.public.fingerprint)
+  const { code, out, err } = await world.cratewright(
+    'verify',
+    target,
+    '--root',
+    world.controller.key.public.fingerprint,
+  )
   assert.equal(code, 0, `${target}: ${out}${err}`)
 }

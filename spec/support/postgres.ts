@@ -56,7 +56,13 @@ export async function launchPostgres(options: PostgresOptions = {}): Promise<Tes
   own(folder, account)
   const password = options.password ?? randomBytes(12).toString('hex')
   const data = join(folder, 'data')
-  if (!existsSync(join(data, 'PG_VERSION'))) initialise(join(native, 'bin', 'initdb'), data, password, account)
+  try {
+    if (!existsSync(join(data, 'PG_VERSION'))) initialise(join(native, 'bin', 'initdb'), data, password, account)
+  } catch (error) {
+    // Ctrl-C ends initdb too, before there is a guardian that would remove the folder.
+    if (temporary) rmSync(folder, { recursive: true, force: true })
+    throw error
+  }
   const settings = {
     listen_addresses: '127.0.0.1',
     unix_socket_directories: '',
@@ -163,13 +169,14 @@ function initialise(initdb: string, data: string, password: string, account: Acc
 
 /**
  * The server under a shell that ends it when its own standard input closes: then nothing is left behind, also when this
- * process is killed with SIGKILL.
+ * process is killed with SIGKILL. It is told until it has ended: what a shell starts in the background ignores SIGQUIT until it
+ * asks for it (POSIX, asynchronous lists), so that the first may be lost on a server that only just begins.
  */
 const guardian = `
   folder=$1 keep=$2; shift 2
   exec 3<&0
   "$@" >>"$folder/server.log" 2>&1 3<&- & server=$!
-  { read -r _ <&3; kill -QUIT "$server"; } 2>/dev/null & watcher=$!
+  { read -r _ <&3; while kill -QUIT "$server"; do sleep 0.2; done; } 2>/dev/null & watcher=$!
   wait "$server"
   kill "$watcher" 2>/dev/null
   [ "$keep" = keep ] || { cd /; rm -rf "$folder"; }`

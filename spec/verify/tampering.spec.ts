@@ -75,7 +75,12 @@ describe('a published bag', () => {
       'bagit.txt',
     ]
     for (const kind of kinds) assert.ok(paths.includes(kind), kind)
-    for (const kind of [/^cratewright\/log\//, /statements\/.*yaml$/, /statements\/.*sig$/, /resources\/Person\//])
+    for (const kind of [
+      /^cratewright\/log\//,
+      /statements\/.*yaml$/,
+      /statements\/.*sig$/,
+      /resources\/sign-off\/Person\//,
+    ])
       assert.ok(
         paths.some(path => kind.test(path)),
         String(kind),
@@ -92,7 +97,7 @@ describe('a published bag', () => {
 
   for (const [what, path] of [
     ['the data', 'data/outputs/extra.csv'],
-    ['the evidence', 'cratewright/resources/Person/eve.json'],
+    ['the evidence', 'cratewright/resources/sign-off/Person/eve.json'],
     ['the log', 'cratewright/log/000099-create-noted.json'],
     ['the top', 'notes.txt'],
     ['a hidden folder', '.hidden/file'],
@@ -172,11 +177,29 @@ describe('a published bag', () => {
     }
     const { code, bad } = await verdictOf(world, bag)
     assert.equal(code, 2)
-    assert.match(bad.join('\n'), /^000008-statement-noted\.json: the statement of dana does not prove anything/m)
+    assert.match(
+      bad.join('\n'),
+      /^cratewright\/log\/000008-statement-noted\.json: the statement of dana does not prove anything/m,
+    )
     assert.ok(
       bad.every(finding => !finding.startsWith('data/') && !finding.startsWith('manifest')),
       bad.join('\n'),
     )
+  })
+
+  it('is bad, and not a failure of ours, whatever shape the facts in its log have', async () => {
+    const log = (await forgery().log('asthma')).slice(0, 11)
+    const bag = copied()
+    const folder = join(bag, 'cratewright/log')
+    for (const [index, hostile] of log.entries()) {
+      for (const facts of hostileFacts(hostile)) {
+        rmSync(folder, { recursive: true })
+        mkdirSync(folder)
+        const changed = log.map((entry, at) => (at === index ? { ...entry, facts: facts as never } : entry))
+        for (const entry of chain(changed).entries) writeFileSync(join(folder, entryFile(entry)), encodeEntry(entry))
+        await assertBad(bag, /./)
+      }
+    }
   })
 
   it('cannot write lines of its own into the verdict', async () => {
@@ -217,79 +240,69 @@ describe('a clone of the records', () => {
     assert.match(unpinned.out, /Consistent, root not pinned/)
   })
 
-  /** What is changed, the change, and what the verdict has to name. Signed with the controller's own key: only content can tell. */
-  const edits: [string, (forged: Forgery) => Promise<Changes> | Changes, ...(() => RegExp)[]][] = [
-    ['a bit of the first log entry', bit(() => first), () => naming(first)],
-    ['a bit of a log entry in the middle', bit(() => middle), () => naming(middle)],
-    ['a bit of the last log entry', bit(() => last), () => naming(last)],
-    ['a value in a log entry, in canonical JSON', valueIn(() => middle), () => naming(middle)],
-    ['a value in the last log entry, in canonical JSON', valueIn(() => last), () => naming(`${base}/head.json`)],
-    ['the first log entry away', gone(() => first), () => /entry 1 is missing before 000002-validate-started/],
-    ['a log entry in the middle away', gone(() => middle), () => /entry 7 is missing before 000008-statement-noted/],
-    ['the last log entry away', gone(() => last), () => naming(`${base}/head.json`)],
-    ['a log entry twice', twice(() => middle), () => /000007-again-noted\.json: /],
-    ['a bit of a statement', bit(() => statement), () => naming(statement)],
-    ['a bit of a signature', bit(() => `${statement}.sig`), () => naming(`${statement}.sig`)],
-    ['a statement away', gone(() => statement), () => naming(statement)],
-    ['a line of the manifest', bit(() => `${bag}/manifest-sha512.txt`), () => naming(`${bag}/manifest-sha512.txt`)],
-    ['the tag manifest', bit(() => `${bag}/tagmanifest-sha512.txt`), () => naming(`${bag}/tagmanifest-sha512.txt`)],
-    ['the seal', bit(() => `${bag}/tagmanifest-sha512.txt.sig`), () => naming(`${bag}/tagmanifest-sha512.txt.sig`)],
-    ['the list of what to fetch', bit(() => `${bag}/fetch.txt`), () => naming(`${bag}/fetch.txt`)],
-    [
-      'the release’s crate',
-      bit(() => `${bag}/data/ro-crate-metadata.json`),
-      () => naming(`${bag}/data/ro-crate-metadata.json`),
-    ],
-    [
-      'the release’s log',
-      bit(() => `${bag}/cratewright/log/000001-create-noted.json`),
-      () => naming(`${bag}/cratewright/log/000001`),
-    ],
-    ['a file of the release away', gone(() => `${bag}/bag-info.txt`), () => naming(`${bag}/bag-info.txt`)],
-    [
-      'the working crate',
-      bit(() => `${base}/crate/ro-crate-metadata.json`),
-      () => naming(`${base}/crate/ro-crate-metadata.json`),
-    ],
-    [
-      'the request in the crate',
-      bit(() => `${base}/crate/request/config.toml`),
-      () => naming(`${base}/crate/request/config.toml`),
-    ],
-    [
-      'a prepared statement',
-      bit(() => 'projects/measles/prepared/sign-off.yaml'),
-      () => naming('projects/measles/prepared/sign-off.yaml'),
-    ],
-    ['the head', bit(() => `${base}/head.json`), () => naming(`${base}/head.json`)],
-    ['an extra file in a project', added(`${base}/notes.txt`), () => naming(`${base}/notes.txt`)],
-    [
-      'an extra statement',
-      added(`${base}/statements/sign-off-eve-0000000000000000.yaml`),
-      () => naming('sign-off-eve'),
-    ],
-    ['an extra release', added(`${base}/releases/2/bag/bagit.txt`), () => naming(`${base}/releases/2/bag/bagit.txt`)],
-    ['an extra file in a log', added(`${base}/log/notes.txt`), () => /log: notes\.txt/],
-    ['an extra file in the release', added(`${bag}/data/extra.csv`), () => naming(`${bag}/data/extra.csv`)],
-    ['an extra file beside the projects', added('projects/notes.txt'), () => /projects\/notes\.txt/],
-    ['an extra file at the top', added('notes.txt'), () => naming('notes.txt')],
-    ['an extra file in a folder of its own', added('pulls/1.json'), () => naming('pulls/1.json')],
-    ['an executable entry', mode(() => middle, '100755'), () => naming(middle)],
-    ['a link in place of the head', mode(() => `${base}/head.json`, '120000'), () => naming(`${base}/head.json`)],
-    [
-      'a submodule',
-      async forged => ({ [`${base}/crate/sub`]: { content: await forged.tip(), mode: '160000' } }),
-      () => naming(`${base}/crate/sub`),
-    ],
+  /** Signed with the controller's own key, so that only the content can tell. */
+  const ofLog: [string, Editor, () => RegExp][] = [
+    ['a bit of the first entry', bit(() => first), () => naming(first)],
+    ['a bit of an entry in the middle', bit(() => middle), () => naming(middle)],
+    ['a bit of the last entry', bit(() => last), () => naming(last)],
+    ['a value in an entry, in canonical JSON', valueIn(() => middle), () => naming(middle)],
+    ['a value in the last entry, in canonical JSON', valueIn(() => last), () => naming(`${base}/head.json`)],
+    ['the first entry away', gone(() => first), () => /entry 1 is missing before 000002-validate-started/],
+    ['an entry in the middle away', gone(() => middle), () => /entry 7 is missing before 000008-statement-noted/],
+    ['the last entry away', gone(() => last), () => naming(`${base}/head.json`)],
+    ['an entry twice', twice(() => middle), () => /000007-again-noted\.json: /],
+    ['a file that is no entry', added(`${base}/log/notes.txt`), () => /log: notes\.txt/],
+    ['an entry that can be executed', mode(() => middle, '100755'), () => naming(middle)],
+    ['an entry that is a link', mode(() => middle, '120000'), () => naming(middle)],
   ]
-
-  for (const [what, change, ...named] of edits) {
-    it(`is bad with ${what} changed, whoever signed it`, async () => {
+  for (const [what, change, named] of ofLog) {
+    it(`is bad with ${what} in its log, whoever signed it`, async () => {
       const forged = forgery()
       await forged.commit(await change(forged), world.controller.key)
-      await assertBad(forged.folder, ...named.map(name => name()))
+      await assertBad(forged.folder, named())
     })
   }
+
+  it('is bad with any file changed, added, removed or replaced, whoever signed it, and names each', async () => {
+    const forged = forgery()
+    const editors: Record<string, Editor> = {
+      ...Object.fromEntries(
+        [
+          `${base}/head.json`,
+          statement,
+          `${statement}.sig`,
+          `${bag}/manifest-sha512.txt`,
+          `${bag}/tagmanifest-sha512.txt`,
+          `${bag}/tagmanifest-sha512.txt.sig`,
+          `${bag}/fetch.txt`,
+          `${bag}/data/ro-crate-metadata.json`,
+          `${bag}/data/request/config.toml`,
+          `${bag}/cratewright/log/000001-create-noted.json`,
+          `${base}/crate/ro-crate-metadata.json`,
+          `${base}/crate/request/config.toml`,
+          'projects/measles/prepared/sign-off.yaml',
+        ].map(path => [path, bit(() => path)]),
+      ),
+      ...Object.fromEntries(
+        [
+          `${base}/notes.txt`,
+          `${base}/statements/sign-off-eve-0000000000000000.yaml`,
+          `${base}/releases/2/bag/bagit.txt`,
+          `${bag}/data/extra.csv`,
+          'projects/notes.txt',
+          'pulls/1.json',
+          'notes.txt',
+        ].map(path => [path, added(path)]),
+      ),
+      [`${bag}/bag-info.txt`]: gone(() => `${bag}/bag-info.txt`),
+      'projects/measles/head.json': mode(() => 'projects/measles/head.json', '120000'),
+      'projects/measles/crate/request/config.toml': mode(() => 'projects/measles/crate/request/config.toml', '100755'),
+      [`${base}/crate/sub`]: async () => ({ [`${base}/crate/sub`]: { content: await forged.tip(), mode: '160000' } }),
+    }
+    const changes = await Promise.all(Object.values(editors).map(edit => edit(forged)))
+    await forged.commit(Object.assign({}, ...changes), world.controller.key)
+    await assertBad(forged.folder, ...Object.keys(editors).map(path => new RegExp(`^${escaped(path)}(/|: )`, 'm')))
+  })
 
   for (const [who, keyOf] of [
     ['nobody', () => undefined],
@@ -377,7 +390,6 @@ describe('a clone of the records', () => {
     }
 
     const where = /^projects\/measles\/log\/000004-statement-noted\.json: /
-    const undecided = /^projects\/measles\/log\/000005-sign-off-noted\.json: /m
     const said = (words: string) => new RegExp(where.source + words, 'm')
 
     it('would be proven, had dana given it', async () => {
@@ -420,7 +432,7 @@ describe('a clone of the records', () => {
         const { digests } = parse(await prepared({})) as Statement
         const text = await prepared({ person: 'dana', digests: { ...digests, [name]: 'a'.repeat(64) } })
         const forged = await approved(text, signStatement(world.people.dana.key, Buffer.from(text)))
-        await assertBad(forged.folder, said(`.*its ${name} digest is not that of what is to be approved`), undecided)
+        await assertBad(forged.folder, said(`.*its ${name} digest is not that of what is to be approved`))
       })
     }
 
@@ -652,6 +664,15 @@ describe('a clone of the records', () => {
       new RegExp(`000001-create-noted\\.json: its request digest is not that of the documents at commit ${other}`),
     )
   })
+
+  it('is bad, and not a failure of ours, when facts in a log have other shapes', async () => {
+    const strange = { content: 7, folder: {}, files: 7, decision: [], groups: 7, resources: 7, tables: 7, text: [] }
+    const entries = log.map(entry => ({ ...entry, facts: strange as never }))
+    const forged = forgery()
+    const files = chain(entries).entries.map(entry => [`${base}/log/${entryFile(entry)}`, encodeEntry(entry)] as const)
+    await forged.commit(Object.fromEntries(files), world.controller.key)
+    await assertBad(forged.folder, /^projects\/asthma\/log/m)
+  })
 })
 
 describe('what evidence is judged by', () => {
@@ -719,6 +740,11 @@ describe('what evidence is judged by', () => {
     }
   })
 })
+
+function hostileFacts({ facts = {} }: LogEntry): object[] {
+  const each = (value: unknown) => Object.fromEntries(Object.keys(facts).map(key => [key, value]))
+  return [{}, each(7), each([null]), each({ length: -1 })]
+}
 
 function withOutput(entry: LogEntry, path: string, content: Buffer): LogEntry {
   if (entry.action !== 'stage-transfer' || entry.event !== 'outcome') return entry

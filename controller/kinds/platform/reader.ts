@@ -2,7 +2,8 @@
 
 import type { Reader, ReadResult, Resource, ResourceType } from '../../engine/kind.ts'
 import type { GitRepository, Oid } from '../../git/repository.ts'
-import { CratewrightError, type Problem, problem } from '../../runtime/errors.ts'
+import { asCratewrightError, CratewrightError, type Problem, problem } from '../../runtime/errors.ts'
+import { parsePublicKey } from '../../runtime/ssh-key.ts'
 import { validate, withDefaults } from '../../schema/validate.ts'
 import { parseYaml, type SourceDocument } from '../../schema/yaml.ts'
 import { approverGroupType, fileStoreType, personType, repositoryType, sourceConnectionType } from '../types.ts'
@@ -116,8 +117,9 @@ function readManifest(
     }
   }
   const spec = validate<object>(known.specClass, document, ['spec'])
-  const problems = [...envelope.problems, ...spec.problems]
-  if (!spec.value) return { problems }
+  const problems = [...envelope.problems, ...spec.problems, ...(spec.value ? badKeys(kind, document) : [])]
+  const sound = problems.every(({ severity }) => severity !== 'error')
+  if (!spec.value || !sound) return { problems }
   const origin = { ...from, where: document.at([]) }
   const warnings = [...problems.filter(({ severity }) => severity === 'warning'), ...notProvided(kind, document)]
   return {
@@ -160,4 +162,37 @@ function notProvided(kind: string, document: SourceDocument): Problem[] {
     ]
   }
   return []
+}
+
+/** Keys that look like keys and cannot be read, and ranges that are not held yet: both would be trusted to mean something. */
+function badKeys(kind: string, document: SourceDocument): Problem[] {
+  const { spec } = document.value as {
+    spec: { keys?: string[]; records?: { signers?: { key: string; from?: string; until?: string }[] } }
+  }
+  const lines =
+    kind === 'Person'
+      ? (spec.keys ?? []).map((line, index) => ({ line, path: ['spec', 'keys', index] }))
+      : (spec.records?.signers ?? []).map(({ key }, index) => ({
+          line: key,
+          path: ['spec', 'records', 'signers', index, 'key'],
+        }))
+  const unreadable = lines.flatMap(({ line, path }) => {
+    try {
+      parsePublicKey(line)
+      return []
+    } catch (error) {
+      return [problem('KeyInvalid', asCratewrightError(error).message, { where: document.at(path) })]
+    }
+  })
+  const ranged = (spec.records?.signers ?? []).flatMap(({ from, until }, index) =>
+    from === undefined && until === undefined
+      ? []
+      : [
+          problem('DocumentInvalid', 'ranges of signers (`from`, `until`) are not provided yet', {
+            where: document.at(['spec', 'records', 'signers', index]),
+            todo: 'Leave the range out, or remove the signer.',
+          }),
+        ],
+  )
+  return [...unreadable, ...ranged]
 }

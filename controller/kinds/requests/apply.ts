@@ -4,8 +4,9 @@ import { datasetFolder } from '../../crate/payload-name.ts'
 import type { TableDescription } from '../../data/source.ts'
 import type { FileStore, ReleaseKey } from '../../data/store.ts'
 import type { Context, Outcome, Progress } from '../../engine/kind.ts'
-import { canonicalJson } from '../../runtime/canonical.ts'
-import { CratewrightError } from '../../runtime/errors.ts'
+import { encodeEntry } from '../../records/log.ts'
+import { canonicalJson, sha256Hex } from '../../runtime/canonical.ts'
+import { asCratewrightError, CratewrightError } from '../../runtime/errors.ts'
 import { closeRelease } from './close.ts'
 import { outputsDigest } from './digests.ts'
 import { publishRelease } from './publish.ts'
@@ -71,10 +72,18 @@ function stepContext(context: Context, room: RequestRoom): StepContext {
 
 const validateRequest: StepTask = async ({ documents, resolved, room }, signal, report) => {
   report({ message: 'reading the catalogue' })
-  const source = room.openSource(await room.targetOf(resolved.connection, resolved.database))
-  const { tables, findings } = await source.describe(requestedTables(documents.ingress), signal)
-  const errors = findings.filter(({ severity }) => severity === 'error')
   const { inputs } = resolved
+  const compared = await room
+    .targetOf(resolved.connection, resolved.database)
+    .then(target => room.openSource(target).describe(requestedTables(documents.ingress), signal))
+    .catch(asCratewrightError)
+  if (compared instanceof CratewrightError) {
+    if (compared.retryable) throw compared
+    // With what it was for, so that it is not tried again until that changes.
+    return { failed: compared, facts: { inputs } }
+  }
+  const { tables, findings } = compared
+  const errors = findings.filter(({ severity }) => severity === 'error')
   const [first] = errors
   if (first) {
     const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : ''
@@ -98,13 +107,20 @@ interface FinishedDataset {
  * with the next one; a transfer that was started anew begins with nothing.
  */
 const stageRelease: StepTask = async (at, signal, report) => {
-  const { documents, resolved, room, context, release } = at
+  const { resource, documents, resolved, room, context, release } = at
   const started = context.history.open
   const startedAt = started?.time ?? ''
   const scope = await confirmScope(at, signal)
   if ('refused' in scope) return scope
   const store = await room.storeOf(resolved.store)
-  const attempt = Buffer.from(canonicalJson({ attempt: started?.number ?? 0 }))
+  await store.claim(resource.name, `${resource.namespace} ${at.state.id}`)
+  const attempt = Buffer.from(
+    canonicalJson({
+      request: at.state.id ?? '',
+      scope: at.state.validation?.scope ?? '',
+      started: started ? sha256Hex(encodeEntry(started)) : '',
+    }),
+  )
   const present = await store.read(release, 'work', 'attempt.json')
   if (!present || !Buffer.from(present).equals(attempt)) {
     await store.discard(release)

@@ -20,14 +20,16 @@ import { type CountedStatement, type OutputFile, type RequestState, stateOf } fr
 export interface Evidence {
   /** The request's files at a commit; undefined: the commit is not here. */
   documentsAt(commit: Oid): Promise<ReadonlyMap<string, Uint8Array> | undefined>
-  /** People and groups as the platform had them; undefined: that commit is not here. */
-  platformAt(commit: Oid | undefined): Promise<{ persons: readonly PersonInfo[]; groups: readonly Group[] } | undefined>
+  /** People and groups as the platform had them when the entry was written; undefined: that commit is not here. */
+  platformAt(entry: LogEntry): Promise<{ persons: readonly PersonInfo[]; groups: readonly Group[] } | undefined>
   /** Who wrote a content, of the people known then; undefined: the history of the request is not here. */
   authorsAt(
     state: RequestState,
     projects: Oid | undefined,
     persons: readonly PersonInfo[],
   ): Promise<Authors | undefined>
+  /** True for entries that what is here must be enough to judge; the order of steps is judged for all. */
+  judges(entry: LogEntry): boolean
   /** Keys that may seal bags. */
   readonly signers: readonly SshPublicKey[]
   /** The name of the SourceConnection that approvals were for, where it is known. */
@@ -57,6 +59,7 @@ export async function auditRequest(history: History, evidence: Evidence): Promis
 
 async function auditEntry(entry: LogEntry, room: Room): Promise<void> {
   checkOrder(entry, stateOf(room.history), room.findings)
+  if (!room.evidence.judges(entry)) return
   if (entry.event === 'noted' && (entry.action === 'create' || entry.action === 'change'))
     await auditContent(entry, room)
   if (entry.event === 'noted' && entry.action === 'statement') await auditStatement(entry, room)
@@ -103,7 +106,7 @@ async function auditStatement(entry: LogEntry, { history, evidence, findings }: 
   const where = entryFile(entry)
   const state = stateOf(history)
   const statement = entry.facts as unknown as Omit<CountedStatement, 'entry'>
-  const platform = await evidence.platformAt(entry.commits?.platform)
+  const platform = await evidence.platformAt(entry)
   if (!platform) {
     findings.push(unchecked(where, `the platform at commit ${entry.commits?.platform} is not here`))
     return
@@ -157,7 +160,7 @@ async function auditDecision(entry: LogEntry, { history, evidence, findings }: R
   const where = entryFile(entry)
   const state = stateOf(history)
   const phase = entry.action === 'sign-off' ? 'SignOff' : 'Disclosure'
-  const platform = await evidence.platformAt(entry.commits?.platform)
+  const platform = await evidence.platformAt(entry)
   const source = await evidence.sourceAt(state, entry.commits?.platform)
   const written = platform && (await writtenBy(entry, state, evidence, platform.persons))
   if (!platform || !written || source === undefined) {

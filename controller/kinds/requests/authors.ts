@@ -58,20 +58,30 @@ export function pathsIn(folder: string): string[] {
   return contentPaths.map(path => (folder === '' ? path : `${folder}/${path}`))
 }
 
-/** A merge whose content equals one of its parents' brings nothing of its own, whoever made it. */
+/**
+ * A merge that does what any merge would do brings nothing of its own, whoever made it: each document is that of the side
+ * which changed it since the two sides parted. Anything else, an old content brought back as well, is its maker's doing.
+ */
 async function changesAnything(
   repository: GitRepository,
   commit: { oid: Oid; parents: readonly Oid[] },
   paths: readonly string[],
   signal: AbortSignal,
-) {
-  const sides = [commit.oid, ...commit.parents]
+): Promise<boolean> {
+  const [ours, theirs, third] = commit.parents
+  if (ours === undefined || theirs === undefined || third !== undefined) return true
+  const base = await repository.mergeBase(ours, theirs, signal)
+  const sides = [commit.oid, ours, theirs, ...(base === undefined ? [] : [base])]
   const ids = await repository.ids(
     sides.flatMap(oid => paths.map(path => ({ commit: oid, path }))),
     signal,
   )
-  const contentOf = (side: number) => ids.slice(side * paths.length, (side + 1) * paths.length).join(' ')
-  return !commit.parents.some((_, index) => contentOf(index + 1) === contentOf(0))
+  return paths.some((_, index) => {
+    const [merged, mine, other, before] = [0, 1, 2, 3].map(side => ids[side * paths.length + index])
+    const expected = mine === other || other === before ? mine : mine === before ? other : undefined
+    const known = mine === other || other === before || mine === before
+    return !known || merged !== expected
+  })
 }
 
 function whyUnknown(signature: CommitSignature): string {

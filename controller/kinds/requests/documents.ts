@@ -16,8 +16,8 @@ export const requestFiles = {
   deployment: 'resources/deployment/cr8-deployment.yaml',
 } as const
 
-/** What of a request's folder is part of the request: sign-offs are answers to it, and other files say nothing. */
-export const contentPaths = ['config.toml', 'resources'] as const
+/** What of a request's folder is the request: sign-offs are answers to it, and other files say nothing. */
+export const contentPaths: readonly string[] = Object.values(requestFiles)
 
 const maxDocumentBytes = 1024 * 1024
 const maxFolderEntries = 2_000

@@ -19,7 +19,7 @@ import { type Authors, authorsOf, pathsIn } from './authors.ts'
 import { parseRequest, type RequestDocuments, readBounded, readFolder } from './documents.ts'
 import type { RequestSpec } from './reader.ts'
 import { type Resolved, resolveRequest } from './resolve.ts'
-import { type RequestState, stateOf } from './state.ts'
+import { type CountedStatement, type RequestState, stateOf } from './state.ts'
 import type { Tre } from './steps.ts'
 
 export interface ContentChange {
@@ -178,9 +178,18 @@ async function observeApproval(phase: 'SignOff' | 'Disclosure', room: ApprovalRo
   const groups = groupsFor(room.groups, { phase, project: resource.name, source })
   const barred = barredFrom(documents.governance, authors, persons)
   const names = new Set(persons.map(({ name }) => name))
-  const views = groups.map(group => viewOf(group, context.clock.now(), barred, names))
+  // As the entry that counts it will be dated: an auditor judges membership by that.
+  const last = context.history.entries.at(-1)?.time
+  const now = new Date(Math.max(context.clock.now().getTime(), last ? Date.parse(last) : 0))
+  const views = groups.map(group => viewOf(group, now, barred, names))
   const subject = subjectOf(phase, resource, state)
-  const files = await statementFiles(repository, room.head, resource.spec.folder, context.signal)
+  const { files, unread } = await statementFiles(
+    repository,
+    room.head,
+    resource.spec.folder,
+    state.requestDigest,
+    context.signal,
+  )
   const statements = files.map((file): JudgedStatement => {
     const reading = readStatement(file, subject, context.history, persons)
     const digest = sha256Hex(file.text)
@@ -192,7 +201,38 @@ async function observeApproval(phase: 'SignOff' | 'Disclosure', room: ApprovalRo
       ignored: reading.state === 'ignored' ? reading.reason : refusal(reading, groups, views, barred),
     }
   })
-  return { phase, groups, views, barred, subject, statements }
+  const notRead = unread.map(
+    ({ path, reason }): JudgedStatement => ({
+      file: { path, text: new Uint8Array(), signature: undefined },
+      reading: { state: 'ignored', reason },
+      ignored: reason,
+      counted: false,
+    }),
+  )
+  const all = [...withoutRepeats(statements, state, phase), ...notRead]
+  return { phase, groups, views, barred, subject, statements: all }
+}
+
+/** One statement a person and decision; more of the same say nothing new. */
+function withoutRepeats(
+  statements: readonly JudgedStatement[],
+  state: RequestState,
+  phase: CountedStatement['phase'],
+): JudgedStatement[] {
+  const said = new Map(
+    state.counted
+      .filter(counted => counted.phase === phase)
+      .map(({ person, decision, path }) => [`${person} ${decision}`, path]),
+  )
+  return statements.map(judged => {
+    const { file, reading, ignored } = judged
+    if (reading.state === 'ignored' || ignored !== undefined) return judged
+    const what = `${reading.person.name} ${reading.statement.decision}`
+    const before = said.get(what)
+    said.set(what, before ?? file.path)
+    if (before === undefined || before === file.path) return judged
+    return { ...judged, counted: false, ignored: `it says what ${before} says already` }
+  })
 }
 
 export function subjectOf(
@@ -247,21 +287,32 @@ async function statementFiles(
   repository: GitRepository,
   commit: Oid,
   folder: string,
+  digest: string,
   signal: AbortSignal,
-): Promise<StatementFile[]> {
+): Promise<{ files: StatementFile[]; unread: { path: string; reason: string }[] }> {
   const base = folder === '' ? 'sign-offs' : `${folder}/sign-offs`
   const entries = (await repository.list(commit, base, signal)).filter(
     ({ mode }) => mode === '100644' || mode === '100755',
   )
-  const wanted = entries.filter(({ path }) => path.endsWith('.yaml')).slice(0, maxStatements)
+  // Those for the content as it is first: what lies there for other contents must not hide them.
+  const rank = ({ path }: { path: string }) => (path.startsWith(`${base}/${digest.slice(0, 16)}/`) ? 0 : 1)
+  const all = entries.filter(({ path }) => path.endsWith('.yaml')).sort((a, b) => rank(a) - rank(b))
+  const wanted = all.slice(0, maxStatements)
   const signatures = new Map(entries.filter(({ path }) => path.endsWith('.yaml.sig')).map(entry => [entry.path, entry]))
   const oids = wanted
     .flatMap(({ oid, path }) => [oid, signatures.get(`${path}.sig`)?.oid])
     .filter(oid => oid !== undefined)
   const blobs = await readBounded(repository, oids, maxStatementBytes, signal)
-  return wanted.flatMap(({ path, oid }) => {
-    const text = blobs.get(oid)
-    const signature = blobs.get(signatures.get(`${path}.sig`)?.oid ?? '')
-    return text ? [{ path: folder === '' ? path : path.slice(folder.length + 1), text, signature }] : []
-  })
+  const files: StatementFile[] = []
+  const unread: { path: string; reason: string }[] = []
+  for (const entry of wanted) {
+    const path = folder === '' ? entry.path : entry.path.slice(folder.length + 1)
+    const text = blobs.get(entry.oid)
+    const signature = blobs.get(signatures.get(`${entry.path}.sig`)?.oid ?? '')
+    if (text) files.push({ path, text, signature })
+    else unread.push({ path, reason: `it has more than ${maxStatementBytes} bytes` })
+  }
+  if (all.length > wanted.length)
+    unread.push({ path: 'sign-offs', reason: `only ${maxStatements} of its ${all.length} statements are looked at` })
+  return { files, unread }
 }

@@ -3,13 +3,16 @@
 import type { Plan, Resource, Wait } from '../../engine/kind.ts'
 import { tally, unreachable } from '../../records/approval.ts'
 import { derivedUuid } from '../../runtime/canonical.ts'
-import { catalogue, type Problem, showWhere } from '../../runtime/errors.ts'
+import { catalogue, type ErrorCode, type Problem, showWhere } from '../../runtime/errors.ts'
 import type { Approval, JudgedStatement, RequestObserved } from './observe.ts'
 import type { RequestSpec } from './reader.ts'
 import type { RequestState } from './state.ts'
 import type { RequestStep, UsedResource } from './steps.ts'
 
 type RequestPlan = Plan<RequestStep>
+
+/** What a UUID of version 7 can hold; a commit may claim any time. */
+const latestIdTime = 2 ** 48 - 1
 
 const life = [
   ['create', 'give the request an id and begin its log'],
@@ -32,6 +35,12 @@ export function planRequest(resource: Resource<RequestSpec>, observed: RequestOb
   if (!documents) return waiting(...problemWaits(resource.problems))
   if (state.id === undefined) return { steps: [createStep(resource, observed)], waits: [], later: thenFrom('validate') }
 
+  // What was begun is gone on with, whoever asked for it.
+  const asked = observed.asked || observed.history.open !== undefined
+  // The bag may already be in production: whatever was pushed since, this step is finished or refused before anything else.
+  if (observed.history.open?.action === 'publish') {
+    return resolved ? { steps: [publishStep(state)], waits: [], later: [] } : waiting(...problemWaits(resolveProblems))
+  }
   const release = documents.governance.release ?? 1
   const taken = Math.max(state.closedRelease, state.publishedRelease)
   if (changes.length > 0) {
@@ -72,7 +81,7 @@ export function planRequest(resource: Resource<RequestSpec>, observed: RequestOb
     }
     return { steps: [step], waits: [], later: thenFrom('validate') }
   }
-  if (!state.validation || (!state.validation.ok && (observed.asked || state.validation.inputs !== resolved.inputs))) {
+  if (!state.validation || (!state.validation.ok && (asked || state.validation.inputs !== resolved.inputs))) {
     const step: RequestStep = {
       ...base,
       action: 'validate',
@@ -84,17 +93,21 @@ export function planRequest(resource: Resource<RequestSpec>, observed: RequestOb
     return { steps: [step], waits: [], later: thenFrom('sign-off') }
   }
   if (!state.validation.ok) {
-    const { code, message } = state.validation.error ?? { code: 'Internal', message: '' }
-    return waiting({
-      reason: code,
-      message,
-      todo: 'Correct the request, or ask for another look with `cratewright reconcile` once the source is right.',
-    })
+    const todo = 'Correct the request, or ask for another look with `cratewright reconcile` once the source is right.'
+    return waiting(...state.validation.findings.map(({ code, message }) => ({ reason: code, message, todo })))
   }
   const scope = { ...request, ...(state.validation.scope ? { scope: state.validation.scope } : {}) }
   if (!state.signOff) return approvalPlan(observed, 'sign-off')
+  if (state.halted && !asked) {
+    const { action, code, message } = state.halted
+    return waiting({
+      reason: code,
+      message: `${action} failed: ${message}`,
+      todo: `${todoOf(code)} Then ask for another try with \`cratewright reconcile\`.`,
+    })
+  }
   if (!state.staging) {
-    if (state.stagingVoid !== undefined && !observed.asked) {
+    if (state.stagingVoid !== undefined && !asked) {
       return waiting({
         reason: 'ApprovalVoid',
         message: state.stagingVoid,
@@ -119,20 +132,29 @@ export function planRequest(resource: Resource<RequestSpec>, observed: RequestOb
       action: 'close',
       record: 'pair',
       digests: all,
-      resources: usedResources(observed),
+      resources: usedSource(observed),
       summary: `seal release ${state.release} as a bag`,
     }
     return { steps: [step], waits: [], later: thenFrom('publish') }
   }
-  const step: RequestStep = {
-    ...base,
+  return { steps: [publishStep(state)], waits: [], later: [] }
+}
+
+function publishStep(state: RequestState): RequestStep {
+  const { generation, release, requestDigest, validation, staging } = state
+  return {
     action: 'publish',
     record: 'pair',
-    digests: all,
-    summary: `move release ${state.release} from staging to production`,
+    generation,
+    release,
+    digests: {
+      request: requestDigest,
+      ...(validation?.scope ? { scope: validation.scope } : {}),
+      ...(staging ? { outputs: staging.outputs } : {}),
+    },
+    summary: `move release ${release} from staging to production`,
     destroys: 'the staged copy: it is moved',
   }
-  return { steps: [step], waits: [], later: [] }
 }
 
 function createStep(resource: Resource<RequestSpec>, { documents, head, headTime, tre }: RequestObserved): RequestStep {
@@ -144,7 +166,7 @@ function createStep(resource: Resource<RequestSpec>, { documents, head, headTime
     release: documents?.governance.release ?? 1,
     folder: resource.spec.folder,
     digests: { request: documents?.digest ?? '' },
-    id: `urn:uuid:${derivedUuid(new Date(headTime * 1000), seed)}`,
+    id: `urn:uuid:${derivedUuid(new Date(Math.min(Math.max(0, headTime * 1000), latestIdTime)), seed)}`,
     content: head,
     seen: head,
     tre,
@@ -219,7 +241,8 @@ function approvalPlan(observed: RequestObserved, action: 'sign-off' | 'disclosur
   if (decision) {
     const summary =
       decision === 'approve' ? `note that the ${action} is complete` : `note that the ${action} was rejected`
-    const step: RequestStep = { ...base, action, record: 'noted', decision, groups, summary }
+    const resources = decidedBy(approval, observed.persons, new Set(votes.map(({ person }) => person)))
+    const step: RequestStep = { ...base, action, record: 'noted', decision, groups, resources, summary }
     return { steps: [...steps, step], waits: [], later: thenFrom(action === 'sign-off' ? 'stage-transfer' : 'close') }
   }
   return {
@@ -283,30 +306,25 @@ function approvalWaits(approval: Approval, groups: ReturnType<typeof tally>['gro
     })
 }
 
-/** What decided, as the bag carries it: sorted, so that it is the same bytes wherever it is made. */
-function usedResources({ state, persons, groups, resolved }: RequestObserved): UsedResource[] {
-  const approvers = new Set(state.counted.map(({ person }) => person))
-  const used = new Set([...(state.signOff?.groups ?? []), ...(state.disclosure?.groups ?? [])].map(({ name }) => name))
+/** Who decided, as the bag carries it: sorted, so that it is the same bytes wherever it is made. */
+function decidedBy(
+  approval: Approval,
+  persons: RequestObserved['persons'],
+  voters: ReadonlySet<string>,
+): UsedResource[] {
   const byName = (a: { name: string }, b: { name: string }) => (a.name < b.name ? -1 : 1)
+  const voted = persons.filter(({ name }) => voters.has(name))
   return [
-    ...groups
-      .filter(({ name }) => used.has(name))
-      .sort(byName)
-      .map(({ name, spec }) => ({ kind: 'ApproverGroup', name, spec })),
-    ...persons
-      .filter(({ name }) => approvers.has(name))
-      .sort(byName)
-      .map(({ name, spec }) => ({ kind: 'Person', name, spec })),
-    ...(resolved
-      ? [
-          {
-            kind: 'SourceConnection',
-            name: resolved.connection.name,
-            spec: withoutCredentials(resolved.connection.spec),
-          },
-        ]
-      : []),
+    ...approval.groups.toSorted(byName).map(({ name, spec }) => ({ kind: 'ApproverGroup', name, spec })),
+    ...voted.toSorted(byName).map(({ name, spec }) => ({ kind: 'Person', name, spec })),
   ]
+}
+
+/** What was read, as the bag carries it. */
+function usedSource({ resolved }: RequestObserved): UsedResource[] {
+  if (!resolved) return []
+  const { name, spec } = resolved.connection
+  return [{ kind: 'SourceConnection', name, spec: withoutCredentials(spec) }]
 }
 
 /** Names of secrets are no secrets, and nobody who reads a bag has a use for them. */
@@ -327,6 +345,10 @@ function releaseTaken(state: RequestState, taken: number): Wait {
 function rejectedBy(state: RequestState): string {
   const people = state.counted.filter(({ decision }) => decision === 'reject').map(({ person }) => person)
   return `${[...new Set(people)].join(', ')} rejected this request`
+}
+
+function todoOf(code: string): string {
+  return code in catalogue ? catalogue[code as ErrorCode].todo : ''
 }
 
 function problemWaits(problems: readonly Problem[]): Wait[] {

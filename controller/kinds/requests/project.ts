@@ -78,14 +78,14 @@ function preparedStatement(history: History, state: RequestState, request: Reque
 }
 
 function explainSignOff({ governance, ingress }: RequestDocuments, state: RequestState): string[] {
-  const changed = state.approvedDigest === undefined || state.approvedDigest === state.requestDigest
+  const changed = state.approvedDigest !== undefined && state.approvedDigest !== state.requestDigest
   return [
     `Sign-off of ${governance.project.name}, release ${state.release}`,
     ...(changed
-      ? []
-      : [
+      ? [
           `CHANGED since it was last approved (request ${state.approvedDigest?.slice(0, 16)} then, ${state.requestDigest.slice(0, 16)} now).`,
-        ]),
+        ]
+      : []),
     '',
     governance.project.description,
     ...(governance.purpose ? [`Purpose: ${governance.purpose}`] : []),
@@ -122,5 +122,8 @@ function sourceName({ source }: Ingress): string {
 
 /** Names and descriptions are other people's text: none of it leaves its comment. */
 function comment(line: string): string {
-  return `# ${line.replace(/[\u0000-\u001f\u007f\u0085\u2028\u2029]/g, ' ')}`.trimEnd()
+  return `# ${line.replace(hidden, ' ')}`.trimEnd()
 }
+
+/** Control characters, line separators, and marks that turn the direction of text. */
+const hidden = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g

@@ -6,7 +6,7 @@ import { historyUpTo } from '../../records/log.ts'
 import { sha512 } from './digests.ts'
 import { renderRelease } from './release.ts'
 import type { RequestState } from './state.ts'
-import { confirmScope, type Refusal, type StepTask } from './task.ts'
+import { approvalMoved, confirmScope, type Refusal, type StepTask } from './task.ts'
 
 const manifestName = 'manifest-sha512.txt'
 
@@ -24,6 +24,9 @@ export const publishRelease: StepTask = async (at, signal, report) => {
   const bag = renderRelease(historyUpTo(context.history, closing?.started ?? 0), documents, 'store')
   const changed = await changedBag(store, release, where, state, bag, signal, report)
   if (changed) return changed
+  // The files took a while to read: what was approved is asked for once more, directly before it cannot be undone.
+  const moved = where === 'staging' ? await approvalMoved(at) : undefined
+  if (moved) return moved
   await store.publish(release, closing?.manifestSha512 ?? '', signal)
   return {
     digests: {

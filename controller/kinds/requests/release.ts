@@ -76,11 +76,18 @@ function evidence(history: History, state: RequestState, resources: readonly Use
     ...state.counted.flatMap(statement =>
       statementFilesOf(statement).map(({ path, content }) => ({ path: `cratewright/statements/${path}`, content })),
     ),
-    ...resources.map(({ kind, name, spec }) => ({
-      path: `cratewright/resources/${kind}/${name}.json`,
-      content: Buffer.from(`${canonicalJson({ kind, metadata: { name }, spec })}\n`),
-    })),
+    ...resourceFiles('sign-off', state.signOff?.resources ?? []),
+    ...resourceFiles('disclosure', state.disclosure?.resources ?? []),
+    ...resourceFiles('close', resources),
   ]
+}
+
+/** By the step that used them: between two approvals a person may get another key, or a group other members. */
+function resourceFiles(step: string, resources: readonly UsedResource[]): BagFile[] {
+  return resources.map(({ kind, name, spec }) => ({
+    path: `cratewright/resources/${step}/${kind}/${name}.json`,
+    content: Buffer.from(`${canonicalJson({ kind, metadata: { name }, spec })}\n`),
+  }))
 }
 
 /** A counted statement and its signature, as files. */

@@ -40,8 +40,7 @@ export function resolveRequest(
   if (problems.length > 0 || !connection || !store) return { problems }
   const inputs = digestOf({
     request: documents.digest,
-    connection: [connection.name, connection.spec],
-    store: [store.name, store.spec],
+    ...boundBy({ connection, store, database: ingress.source.name }),
   })
   return { resolved: { connection, store, database: ingress.source.name, inputs }, problems }
 }
@@ -59,24 +58,31 @@ export function requestedTables(ingress: Ingress): RequestedTable[] {
   )
 }
 
+/** What an approval binds of connection and store: which data, and where it goes. Limits and secrets' names may change. */
+function boundBy({ connection, store, database }: Pick<Resolved, 'connection' | 'store' | 'database'>) {
+  const { type, host, port } = connection.spec
+  return {
+    source: { type, host, port, database },
+    store: { name: store.name, type: store.spec.type, production: store.spec.production },
+  }
+}
+
 /** The request digest with all that it resolves to: what a sign-off is for. */
 export function scopeDigest(
   documents: RequestDocuments,
   resolved: Resolved,
   tables: readonly TableDescription[],
 ): string {
-  const { connection, store, database } = resolved
   const requested = requestedTables(documents.ingress)
   return digestOf({
     request: documents.digest,
-    source: { type: connection.spec.type, host: connection.spec.host, port: connection.spec.port, database },
+    ...boundBy(resolved),
     tables: tables.map((description, index) => ({
       dataset: requested[index]?.dataset ?? '',
       path: requested[index]?.path ?? '',
       ...description,
     })),
     format: documents.ingress.destination.format ?? 'csv',
-    store: { name: store.name, type: store.spec.type, production: store.spec.production },
   })
 }
 

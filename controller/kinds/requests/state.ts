@@ -3,7 +3,7 @@
 import type { History, LogEntry } from '../../engine/kind.ts'
 import type { Oid } from '../../git/repository.ts'
 import type { Tally } from '../../records/approval.ts'
-import type { Tre } from './steps.ts'
+import type { Tre, UsedResource } from './steps.ts'
 
 export type Phase =
   | 'Requested'
@@ -60,6 +60,7 @@ export interface Decision {
   readonly time: string
   readonly decision: 'approve' | 'reject'
   readonly groups: Tally['groups']
+  readonly resources: readonly UsedResource[]
 }
 
 export interface Validation {
@@ -69,7 +70,13 @@ export interface Validation {
   readonly inputs: string
   readonly scope: string | undefined
   readonly tables: readonly ScopeTable[]
-  readonly error: LogEntry['error']
+  readonly findings: readonly Finding[]
+}
+
+/** Why a validation failed. */
+export interface Finding {
+  readonly code: string
+  readonly message: string
 }
 
 export interface Staging {
@@ -126,7 +133,8 @@ export interface RequestState {
   readonly approvedAt: Oid | undefined
   /** The request digest that was last approved. */
   readonly approvedDigest: string | undefined
-  readonly lastError: LogEntry['error']
+  /** A step that failed for a reason that only new input or a person can remove. */
+  readonly halted: { readonly action: LogEntry['action']; readonly code: string; readonly message: string } | undefined
 }
 
 const nothing: RequestState = {
@@ -153,7 +161,7 @@ const nothing: RequestState = {
   published: undefined,
   approvedAt: undefined,
   approvedDigest: undefined,
-  lastError: undefined,
+  halted: undefined,
 }
 
 export function stateOf(history: History): RequestState {
@@ -167,11 +175,10 @@ function facts<T>(entry: LogEntry): T {
 }
 
 function fold(state: RequestState, entry: LogEntry): RequestState {
-  if (entry.event === 'started' || entry.action === 'error' || entry.result === 'abandoned')
-    return { ...state, lastError: entry.error }
+  if (entry.event === 'started' || entry.action === 'error' || entry.result === 'abandoned') return state
   const step = entry.event === 'noted' ? noted[entry.action] : outcomes[entry.action]
   const next = step ? step(state, entry) : state
-  return withPhase({ ...next, lastError: entry.error })
+  return withPhase(next)
 }
 
 type Fold = (state: RequestState, entry: LogEntry) => RequestState
@@ -200,7 +207,11 @@ const noted: Record<string, Fold> = {
 
 const outcomes: Record<string, Fold> = {
   validate: (state, entry) => {
-    const { inputs, tables = [] } = facts<{ inputs: string; tables?: ScopeTable[] }>(entry)
+    const {
+      inputs,
+      tables = [],
+      findings,
+    } = facts<{ inputs: string; tables?: ScopeTable[]; findings?: Finding[] }>(entry)
     const ok = entry.result === 'done'
     return {
       ...state,
@@ -210,7 +221,7 @@ const outcomes: Record<string, Fold> = {
         inputs,
         scope: ok ? entry.digests?.scope : undefined,
         tables,
-        error: entry.error,
+        findings: findings ?? (entry.error ? [entry.error] : []),
       },
     }
   },
@@ -226,7 +237,7 @@ const outcomes: Record<string, Fold> = {
       startedAt,
       endedAt: entry.time,
     }
-    return { ...state, staging, stagingVoid: undefined, disclosure: undefined }
+    return { ...state, staging, stagingVoid: undefined, disclosure: undefined, halted: undefined }
   },
   close: (state, entry) => {
     if (entry.result !== 'done') return voided(state, entry)
@@ -236,7 +247,7 @@ const outcomes: Record<string, Fold> = {
       release: state.release,
       started: entry.started ?? 0,
     }
-    return { ...state, closing, closedRelease: Math.max(state.closedRelease, state.release) }
+    return { ...state, halted: undefined, closing, closedRelease: Math.max(state.closedRelease, state.release) }
   },
   publish: (state, entry) => {
     if (entry.result !== 'done') return voided(state, entry)
@@ -283,6 +294,7 @@ function voided(state: RequestState, entry: LogEntry): RequestState {
       stagingVoid: undefined,
       disclosure: undefined,
       closing: undefined,
+      halted: undefined,
     }
   }
   if (what === 'staged') {
@@ -293,10 +305,12 @@ function voided(state: RequestState, entry: LogEntry): RequestState {
       staging: undefined,
       disclosure: undefined,
       closing: undefined,
+      halted: undefined,
       stagingVoid: entry.error?.message ?? 'the staged files changed',
     }
   }
-  return state
+  const { code, message } = entry.error ?? { code: 'Internal', message: '' }
+  return { ...state, halted: { action: entry.action, code, message } }
 }
 
 function withPhase(state: RequestState): RequestState {
@@ -315,6 +329,6 @@ function phaseOf(state: RequestState): Phase {
 }
 
 function decisionOf(entry: LogEntry): Decision {
-  const { decision, groups } = facts<{ decision: 'approve' | 'reject'; groups: Tally['groups'] }>(entry)
-  return { entry: entry.number, time: entry.time, decision, groups }
+  const { decision, groups, resources } = facts<Omit<Decision, 'entry' | 'time'>>(entry)
+  return { entry: entry.number, time: entry.time, decision, groups, resources }
 }

@@ -50,6 +50,8 @@ export interface DecisionStep extends Base {
   readonly action: 'sign-off' | 'disclosure'
   readonly decision: 'approve' | 'reject'
   readonly groups: Tally['groups']
+  /** The groups and the people that decided, as they were then: until the release is closed they may change. */
+  readonly resources: readonly UsedResource[]
 }
 
 export interface StageStep extends Base {
@@ -98,7 +100,7 @@ function factsOf(step: RequestStep): Pick<EntryDetail, 'facts'> {
       return { facts: { ...step.statement } }
     case 'sign-off':
     case 'disclosure':
-      return { facts: { decision: step.decision, groups: step.groups } }
+      return { facts: { decision: step.decision, groups: step.groups, resources: step.resources } }
     case 'close':
       return { facts: { resources: step.resources } }
     default:

@@ -7,8 +7,8 @@ import type { Context, EntryDetail, Progress, Resource } from '../../engine/kind
 import type { Oid } from '../../git/repository.ts'
 import type { CratewrightError } from '../../runtime/errors.ts'
 import type { RequestDocuments } from './documents.ts'
-import type { RequestSpec } from './reader.ts'
-import { type Resolved, requestedTables, scopeDigest } from './resolve.ts'
+import { type RequestSpec, requestType } from './reader.ts'
+import { type Resolved, requestedTables, resolveRequest, scopeDigest } from './resolve.ts'
 import type { RequestState } from './state.ts'
 
 /** What the steps need of the world; wired in cli/. */
@@ -52,14 +52,29 @@ export type StepTask = (
   report: (progress: Progress) => void,
 ) => Promise<(EntryDetail & { failed?: CratewrightError }) | Refusal>
 
+/** Why the request is no longer what was approved, as the servers have it now. Asked again right before what cannot be undone. */
+export async function approvalMoved({ resource, state, context }: StepContext): Promise<Refusal | undefined> {
+  const snapshot = await context.refresh()
+  const now = snapshot.get<RequestSpec>(requestType, resource.name, resource.namespace)
+  const refuse = (message: string): Refusal => ({ refused: 'scope', message })
+  if (!now || now.missing) return refuse('the request is gone from the watched branch')
+  const { documents, folder } = now.spec
+  if (documents?.digest !== state.requestDigest) return refuse('the request is not the one that was signed off')
+  const { resolved } = resolveRequest(documents, now.name, folder, snapshot)
+  if (resolved?.inputs !== state.validation?.inputs)
+    return refuse('the connection or the store of the request was changed')
+  return undefined
+}
+
 /** The catalogue as it is now, or why it is no longer what was signed off. */
 export async function confirmScope(
   at: StepContext,
   signal: AbortSignal,
 ): Promise<{ tables: readonly TableDescription[] } | Refusal> {
+  const moved = await approvalMoved(at)
+  if (moved) return moved
   const { documents, resolved, room, state } = at
   const refuse = (message: string): Refusal => ({ refused: 'scope', message })
-  if (documents.digest !== state.requestDigest) return refuse('the request is not the one that was signed off')
   const source = room.openSource(await room.targetOf(resolved.connection, resolved.database))
   const { tables, findings } = await source.describe(requestedTables(documents.ingress), signal)
   const finding = findings.find(({ severity }) => severity === 'error')

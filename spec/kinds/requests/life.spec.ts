@@ -30,7 +30,7 @@ describe('the life of a request', () => {
     ])
     const csv = readFileSync(join(world.release('asthma'), 'data/outputs/cohort/visits.csv'), 'utf8')
     assert.match(csv, /^id,patient,cost,note\n1,2,0\.1429,""\n/)
-    assert.deepEqual(readdirSync(join(world.folder, 'staging/asthma')).sort(), ['1.review'])
+    assert.deepEqual(readdirSync(join(world.folder, 'staging/asthma')).sort(), ['1.review', 'owner'])
 
     const auditor = await world.auditor()
     for (const target of [auditor, world.release('asthma')]) {

@@ -1,0 +1,238 @@
+import assert from 'node:assert/strict'
+import fc from 'fast-check'
+import type { History } from '../../../controller/engine/kind.ts'
+import { type Phase, stateOf } from '../../../controller/kinds/requests/state.ts'
+import { parseStatement } from '../../../controller/records/statement.ts'
+import { readLog } from '../../../controller/records/log.ts'
+import { inShort } from '../../engine/memory-recorder.ts'
+import { ModelWorld, type PersonName, type Trouble } from './plan-model.ts'
+
+/**
+ * Rounds of observe and plan until there is no step, in a world that does not change. The longest way: note what changed, abandon
+ * what is open for the old content, then at most two rounds for each of six steps, and one that finds nothing.
+ */
+const maxPlans = 16
+
+/** Where a request may go by one entry (design §5), beside staying where it is and going back to Created for new content. */
+const moves: Record<Phase, readonly Phase[]> = {
+  Requested: ['Created'],
+  Created: ['Validated', 'Failed'],
+  Failed: ['Validated'],
+  Validated: ['SignedOff', 'Rejected'],
+  SignedOff: ['Staged'],
+  Staged: ['Disclosed', 'Rejected'],
+  Disclosed: ['Published', 'SignedOff'],
+  Published: [],
+  Rejected: [],
+}
+
+interface Event {
+  readonly words: string
+  readonly happen: (world: ModelWorld) => void
+  readonly asked?: boolean
+}
+
+const event = (words: string, happen: (world: ModelWorld) => void): Event => ({ words, happen })
+const writers = fc.constantFrom<PersonName | undefined>('rob', 'rob', 'rob', 'dana', undefined)
+const signers = fc.constantFrom<PersonName>('dana', 'dana', 'carl', 'carl', 'rob', 'eve')
+const decisions = fc.constantFrom(...(['approve', 'approve', 'approve', 'reject', 'withdraw'] as const))
+
+const events: fc.Arbitrary<Event> = fc.oneof(
+  { weight: 8, arbitrary: fc.tuple(signers, decisions).map(([who, what]) => event(`${who} ${what}`, world => world.sign(who, what))) },
+  { weight: 14, arbitrary: fc.constant(event('dana and carl approve', world => (world.sign('dana', 'approve'), world.sign('carl', 'approve')))) },
+  { weight: 1, arbitrary: signers.map(who => event(`${who} approves late`, world => world.sign(who, 'approve', true))) },
+  { weight: 1, arbitrary: fc.constant(event('prepared is kept', world => world.remember())) },
+  { weight: 2, arbitrary: writers.map(by => event(`${by ?? 'nobody'} changes`, world => world.change(by))) },
+  { weight: 2, arbitrary: fc.integer({ min: 2, max: 4 }).map(release => event(`release ${release}`, world => world.change('rob', release))) },
+  { weight: 1, arbitrary: fc.constant(event('changed back', world => world.changeBack('rob'))) },
+  { weight: 1, arbitrary: fc.constant(event('documents broken', world => world.breakDocuments())) },
+  { weight: 1, arbitrary: fc.constant(event('unrelated commit', world => world.touchNothing())) },
+  { weight: 1, arbitrary: fc.constant(event('branch rewritten', world => world.rewrite())) },
+  { weight: 1, arbitrary: fc.boolean().map(missing => event(`missing ${missing}`, world => void (world.missing = missing))) },
+  { weight: 2, arbitrary: fc.constantFrom(1, 1, 2, undefined).map(catalogue => event(`catalogue ${catalogue}`, world => void (world.catalogue = catalogue))) },
+  { weight: 1, arbitrary: fc.constant(event('platform changed', world => void world.platform++)) },
+  { weight: 1, arbitrary: fc.integer({ min: 1, max: 2 }).map(quorum => event(`quorum ${quorum}`, world => void (world.quorum = quorum))) },
+  { weight: 1, arbitrary: fc.boolean().map(broken => event(`platform broken ${broken}`, world => void (world.platformBroken = broken))) },
+  { weight: 3, arbitrary: fc.constantFrom<Trouble>('none', 'none', 'down', 'broken').map(trouble => event(`trouble ${trouble}`, world => void (world.trouble = trouble))) },
+  { weight: 1, arbitrary: fc.constant(event('tampered', world => world.tamper())) },
+  { weight: 1, arbitrary: fc.constant(event('restart', world => world.restart())) },
+  { weight: 2, arbitrary: fc.constant({ words: 'asked', happen: () => {}, asked: true }) },
+)
+
+const worlds = fc.array(
+  fc.record({ event: events, settled: fc.boolean() }),
+  { minLength: 5, maxLength: 30, size: 'max' },
+)
+
+/** Lets the events happen, settling after most, and hands every settled world to the check. */
+function eachSettledWorld(check: (world: ModelWorld, before: History) => Promise<void> | void, runs: number) {
+  const property = fc.asyncProperty(worlds, async script => {
+    const world = new ModelWorld()
+    await settle(world, false)
+    for (const { event: { happen, asked = false }, settled } of script) {
+      happen(world)
+      // Some things happen before the controller has looked at the one before.
+      if (!settled && !asked) continue
+      const before = world.history
+      await settle(world, asked)
+      const k = world.state.phase + ' r' + world.published.length; (globalThis as any).stats ??= {}; (globalThis as any).stats[k] = ((globalThis as any).stats[k] ?? 0) + 1
+      await check(world, before)
+    }
+  })
+  return fc.assert(property, { numRuns: runs, endOnFailure: true })
+}
+
+function stateUpTo(history: History, number: number) {
+  return stateOf({ ...history, entries: history.entries.slice(0, number) })
+}
+
+async function settle(world: ModelWorld, asked: boolean) {
+  world.plans = 0
+  const result = await world.settle(asked)
+  assert.ok(world.plans <= maxPlans, `${world.plans} plans: ${inShort(world.history).slice(-8)}`)
+  assert.equal(result.state === 'retry', result.state !== 'settled')
+  return result
+}
+
+describe('the plan of a request, in any world', function () {
+  this.slow(20_000)
+  after(() => console.log((globalThis as any).stats))
+
+  it('comes to rest, and then does and writes nothing more', async () => {
+    await eachSettledWorld(async (world) => {
+      const [head, published] = [world.history.head, world.published.length]
+      for (const restart of [false, true]) {
+        if (restart) world.restart()
+        const result = await settle(world, false)
+        if (result.state === 'retry') assert.equal(world.trouble, 'down')
+        assert.equal(world.history.head, head, `wrote ${inShort(world.history).slice(-3)}`)
+        // Work that goes on after a failure, or again after a restart, is looked at twice at most.
+        assert.ok(world.plans <= (result.state === 'retry' ? 2 : 1), `${world.plans} plans`)
+      }
+      assert.equal(world.published.length, published)
+    }, 60)
+  })
+
+  it('comes to rest where what failed for good is asked for again', async () => {
+    await eachSettledWorld(async world => {
+      await settle(world, true)
+      assert.notEqual(world.trouble === 'down' ? undefined : world.history.open?.action, 'validate')
+    }, 30)
+  })
+
+  it('plans nothing that is done, unless what was done is void', async () => {
+    await eachSettledWorld(({ history, published }) => {
+      const done = new Map<string, number>()
+      for (const { action, event, result, number, facts, generation = 0, release = 0 } of history.entries) {
+        const before = stateUpTo(history, number - 1)
+        const what = `entry ${number}: ${action} ${event} ${result ?? ''}`
+        if (action === 'create') assert.equal(before.id, undefined, what)
+        if (action === 'change') assert.equal(generation, before.generation + 1, what)
+        else if (action !== 'create' && result !== 'abandoned' && action !== 'error')
+          assert.equal(generation, before.generation, what)
+        if (event === 'started' && action === 'validate') assert.ok(!before.validation?.ok, what)
+        if (event === 'started' && action === 'stage-transfer') assert.equal(before.staging, undefined, what)
+        if (event === 'started' && action === 'close') assert.equal(before.closing, undefined, what)
+        if (event === 'started' && action === 'publish') assert.equal(before.published, undefined, what)
+        if (action === 'sign-off') assert.equal(before.signOff, undefined, what)
+        if (action === 'disclosure') assert.equal(before.disclosure, undefined, what)
+        if (action === 'statement') {
+          const { sha256 } = facts as { sha256: string }
+          assert.ok(!before.counted.some(counted => counted.sha256 === sha256), what)
+        }
+        if (result === 'done' && (action === 'close' || action === 'publish')) {
+          const id = `${action} ${release}`
+          done.set(id, (done.get(id) ?? 0) + 1)
+          assert.equal(done.get(id), 1, `${id} was done twice`)
+        }
+      }
+      assert.equal(new Set(published.map(({ release }) => release)).size, published.length, 'published twice')
+    }, 40)
+  })
+
+  it('extracts, seals and publishes only what was approved, exactly as it was approved', async () => {
+    await eachSettledWorld(({ history, published, quorum: _ }) => {
+      for (const { action, event, number, digests, generation } of history.entries) {
+        if (event !== 'started' || action === 'validate') continue
+        const state = stateUpTo(history, number - 1)
+        const phases = action === 'stage-transfer' ? (['SignOff'] as const) : (['SignOff', 'Disclosure'] as const)
+        for (const phase of phases) {
+          const decision = phase === 'SignOff' ? state.signOff : state.disclosure
+          assert.equal(decision?.decision, 'approve', `entry ${number}: ${action} without ${phase}`)
+          for (const { quorum, approved, missing } of decision?.groups ?? []) {
+            assert.ok(missing === 0 && approved.length >= quorum)
+            for (const person of approved) assert.ok(hasApproved(state, phase, person, digests, generation))
+            assert.ok(!approved.includes('rob') && !approved.includes('eve'))
+          }
+        }
+        if (action === 'publish') assert.equal(state.closing?.release, state.release)
+      }
+      for (const { release, outputs } of published) {
+        const closed = history.entries.filter(
+          entry => entry.action === 'close' && entry.result === 'done' && entry.release === release,
+        )
+        assert.deepEqual(closed.map(({ digests }) => digests?.outputs), [outputs])
+      }
+    }, 60)
+  })
+
+  it('moves a request as its life says, and keeps a log that can be read back', async () => {
+    await eachSettledWorld(({ history, shared }, before) => {
+      const { problems, history: read } = readLog(shared.files([...['requests.cratewright.dev', 'DataAccessRequest', 'projects', 'asthma']].join('/')))
+      assert.deepEqual(problems, [])
+      assert.equal(read.head, history.head)
+      let phase: Phase = stateOf(before).phase
+      for (let number = before.entries.length + 1; number <= history.entries.length; number++) {
+        const { phase: next } = stateUpTo(history, number)
+        const entry = history.entries[number - 1]!
+        const renewed = next === 'Created' && (entry.action === 'change' || entry.result === 'failed')
+        assert.ok(
+          next === phase || renewed || moves[phase].includes(next),
+          `${phase} became ${next} by ${entry.action} ${entry.result ?? entry.event}`,
+        )
+        phase = next
+      }
+    }, 40)
+  })
+
+  it('publishes in the end where people approve and nothing stands in the way', async () => {
+    const happy = fc.record({ quorum: fc.integer({ min: 1, max: 2 }), restarts: fc.boolean(), noise: fc.boolean() })
+    await fc.assert(
+      fc.asyncProperty(happy, async ({ quorum, restarts, noise }) => {
+        const world = new ModelWorld()
+        world.quorum = quorum
+        await settle(world, false)
+        for (const phase of ['Validated', 'Staged'] as const) {
+          assert.equal(world.state.phase, phase)
+          if (noise) for (const person of ['rob', 'eve'] as const) world.sign(person, 'approve')
+          for (const person of ['dana', 'carl'] as const) world.sign(person, 'approve')
+          if (restarts) world.restart()
+          await settle(world, false)
+        }
+        assert.equal(world.state.phase, 'Published')
+        assert.equal(world.published.length, 1)
+      }),
+      { numRuns: 8 },
+    )
+  })
+})
+
+function hasApproved(
+  state: ReturnType<typeof stateOf>,
+  phase: 'SignOff' | 'Disclosure',
+  person: string,
+  digests: object | undefined,
+  generation: number | undefined,
+): boolean {
+  const wanted = digests as Record<string, string>
+  return state.counted.some(counted => {
+    const { statement } = parseStatement(Buffer.from(counted.text), counted.path)
+    if (counted.phase !== phase || counted.person !== person || counted.decision !== 'approve' || !statement) return false
+    const names = phase === 'SignOff' ? (['request', 'scope'] as const) : (['request', 'scope', 'outputs'] as const)
+    return (
+      statement.person === person &&
+      statement.generation === generation &&
+      names.every(name => statement.digests[name] !== undefined && statement.digests[name] === wanted[name])
+    )
+  })
+}
