@@ -191,7 +191,8 @@ describe('the quickstart', () => {
         'cohort',
         'measurements',
       ])
-      assert.deepEqual(readdirSync(home('staging/asthma-outcomes')), ['1.review'])
+      assert.ok(existsSync(home('staging/asthma-outcomes/1.review/report.md')))
+      assert.equal(existsSync(home('staging/asthma-outcomes/1')), false, 'what is released is no longer staged')
       const dirty = execFileSync('git', ['-C', home('auditor'), 'status', '--porcelain'], { encoding: 'utf8' })
       assert.equal(dirty, '')
       assert.deepEqual(readdirSync(join(dirname(copy), 'tmp')), [])

@@ -61,7 +61,9 @@ export async function reconcile(key: Key, room: ReconcileRoom, asked: boolean): 
       if (result === 'next') stillAsked = false
     } catch (error) {
       if (room.signal.aborted) return { state: 'stopped' }
-      return failed(resource, room, asCratewrightError(error))
+      const failure = asCratewrightError(error)
+      // Another controller was faster: what it has written is read, and decided on, in the next round.
+      if (failure.code !== 'LogMoved') return failed(resource, room, failure)
     }
   }
   room.log.error('a plan does not converge', { key })

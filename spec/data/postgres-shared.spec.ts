@@ -1,7 +1,6 @@
 /** The shared nasty database against the verdicts of an independent tool (oracles/db_oracle.py). */
 
 import assert from 'node:assert/strict'
-import { createHash } from 'node:crypto'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -9,29 +8,13 @@ import { openPostgres } from '../../controller/data/postgres.ts'
 import type { SourceTarget } from '../../controller/data/source.ts'
 import { startPostgres } from '../support/postgres.ts'
 import { parseCsv } from './csv.ts'
-
-interface Expected {
-  readonly relations: readonly {
-    readonly schema: string
-    readonly name: string
-    readonly rows?: number
-    readonly columns: readonly {
-      name: string
-      type: string
-      volatile?: true
-      nulls: number
-      distinct: number
-      sha256: string
-    }[]
-    readonly copy_csv?: { readonly bytes: number; readonly sha256: string }
-  }[]
-}
+import { asText, columnHash, type ExpectedRelations } from './expected.ts'
 
 const shared = resolve(import.meta.dirname, '../../../shared/data/05-tabular/nasty')
 
 describe('the shared nasty database', () => {
   let target: SourceTarget
-  let expected: Expected
+  let expected: ExpectedRelations
   let folder: string
 
   before(async function () {
@@ -124,17 +107,4 @@ describe('the shared nasty database', () => {
 
 function without(of: object, key: string): object {
   return Object.fromEntries(Object.entries(of).filter(([name]) => name !== key))
-}
-
-/** The oracle read `::text`, which spells two types otherwise than COPY does. */
-function asText(value: string | null, type: string): string | null {
-  if (value === null) return null
-  if (type === 'boolean') return value === 't' ? 'true' : 'false'
-  return /^character\(\d+\)$/.test(type) ? value.trimEnd() : value
-}
-
-function columnHash(values: readonly (string | null)[]): string {
-  const bytes = values.map(value => Buffer.from(value ?? '\x01NULL')).sort(Buffer.compare)
-  const lines = bytes.flatMap((value, index) => (index === 0 ? [value] : [Buffer.from('\n'), value]))
-  return createHash('sha256').update(Buffer.concat(lines)).digest('hex')
 }

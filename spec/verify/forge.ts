@@ -77,6 +77,11 @@ export class Forgery {
     return listed.split('\0').filter(path => path !== '')
   }
 
+  /** Commits of the records that changed something below a path, oldest first. */
+  async commits(below: string): Promise<string[]> {
+    return (await git(this.folder, 'rev-list', '--reverse', branch, '--', below)).split('\n')
+  }
+
   async read(path: string, at = branch): Promise<Buffer> {
     const { code, stdout, stderr } = await runGit(this.folder, ['cat-file', 'blob', `${at}:${path}`], { signal })
     if (code !== 0) throw new Error(`${path}: ${stderr}`)

@@ -51,6 +51,7 @@ export async function readFolder(
 ): Promise<RequestFolder> {
   const entries = await repository.list(commit, folder, signal)
   const problems = entries.slice(0, maxFolderEntries).flatMap(entry => unsafe(entry))
+  problems.push(...olderLayout(entries, folder))
   if (entries.length > maxFolderEntries) {
     problems.push(
       problem('TreeTooLarge', `the folder holds ${entries.length} files, and may hold ${maxFolderEntries}`, {
@@ -79,6 +80,23 @@ export async function readFolder(
     }
   }
   return { entries, files, problems }
+}
+
+/** Files of the TOML generation, where nothing newer lies beside them: their own names say more than what is missing. */
+const olderFiles = ['resources/governance/project.toml', 'resources/access/access.toml']
+
+function olderLayout(entries: readonly TreeEntry[], folder: string): Problem[] {
+  const prefix = folder === '' ? '' : `${folder}/`
+  const has = (name: string) => entries.some(({ path }) => path === prefix + name)
+  const older = olderFiles.find(has)
+  if (older === undefined || has(requestFiles.governance) || has(requestFiles.ingress)) return []
+  const { governance, ingress, deployment } = requestFiles
+  return [
+    problem('DocumentMissing', `${older} is of the older layout, in TOML, which is not read`, {
+      where: { file: prefix + older },
+      todo: `Write what it says into ${governance}, ${ingress} and ${deployment}; \`examples/\` has ones to start from.`,
+    }),
+  ]
 }
 
 /** One that is larger is left out, and does not spoil the others. */
