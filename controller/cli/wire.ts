@@ -153,12 +153,19 @@ export async function wire(bootstrap: Bootstrap, options: WireOptions): Promise<
     recorder,
     platform,
     close: async () => {
-      await controller.drained()
-      // A server that does not answer must not hold up the end: what is not written now is written at the next start.
-      await Promise.race([
-        recorder.flush().then(() => projects.close()),
-        delay(signal.aborted ? hurriedClose : calmClose, new AbortController().signal),
-      ])
+      // Timers do not keep the process alive, and it must not end before what is waited for here.
+      const alive = setInterval(() => {}, 1000)
+      try {
+        await controller.drained()
+        projects.hurry()
+        // A server that does not answer must not hold up the end: what is not written now is written at the next start.
+        await Promise.race([
+          recorder.flush().then(() => projects.close()),
+          delay(signal.aborted ? hurriedClose : calmClose, new AbortController().signal),
+        ])
+      } finally {
+        clearInterval(alive)
+      }
     },
   }
 }
@@ -224,6 +231,10 @@ class Projects {
       this.#problems.set(name, asCratewrightError(error))
       return undefined
     }
+  }
+
+  hurry(): void {
+    for (const { space } of this.#open.values()) space.committer.hurry()
   }
 
   async close(): Promise<void> {

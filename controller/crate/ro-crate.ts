@@ -21,7 +21,8 @@ export interface CrateInput {
   readonly license?: Document
   /** The TRE: publishes, and answers for the software. */
   readonly publisher: Organization
-  readonly software: { readonly version: string; readonly url?: string }
+  /** RO-Crate 1.2 requires the url of software. */
+  readonly software: { readonly version: string; readonly url: string }
   readonly project: {
     readonly id: string
     readonly name: string

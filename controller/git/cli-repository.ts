@@ -199,7 +199,9 @@ class CliRepository implements GitRepository {
     return await this.#mirror.exclusive(signal, async () => {
       const lease = `--force-with-lease=${ref}:${expected ?? ''}`
       // A thin pack is made of differences to blobs of the parent, which a mirror without blobs need not have.
-      const result = await this.#git.remote(['push', '--porcelain', '--no-thin', lease, 'origin', `${next}:${ref}`], { signal })
+      const result = await this.#git.remote(['push', '--porcelain', '--no-thin', lease, 'origin', `${next}:${ref}`], {
+        signal,
+      })
       const outcome = this.#pushOutcome(ref, result)
       if (outcome === 'pushed') await this.#mirror.setTip(ref, next, signal)
       return outcome

@@ -46,6 +46,7 @@ export class Committer {
   #lastStart = Number.NEGATIVE_INFINITY
   /** Ends the pause between two pushes. */
   #hurry = new AbortController()
+  #hurrying = false
 
   constructor(options: CommitterOptions) {
     this.#options = options
@@ -70,6 +71,12 @@ export class Committer {
       if (urgent) this.#hurry.abort()
       this.#working ??= this.#work()
     })
+  }
+
+  /** From now on no push waits for its turn: for the end of a process. */
+  hurry(): void {
+    this.#hurrying = true
+    this.#hurry.abort()
   }
 
   /** Resolves when everything submitted has landed or failed. */
@@ -97,7 +104,8 @@ export class Committer {
   }
 
   async #pause(): Promise<void> {
-    const wait = this.#lastStart + (this.#options.minInterval ?? 0) - performance.now()
+    const interval = this.#hurrying ? 0 : (this.#options.minInterval ?? 0)
+    const wait = this.#lastStart + interval - performance.now()
     if (wait > 0) await delay(wait, this.#hurry.signal).catch(() => undefined)
     this.#hurry = new AbortController()
     this.#lastStart = performance.now()

@@ -25,6 +25,9 @@ function hasSshKeygen(): boolean {
   return true
 }
 
+/** What only a decision that was made says. */
+const signed = /^Signed by|^Committed|^Pushed/m
+
 describe('sign-off', () => {
   let world: World
   let clones = 0
@@ -57,7 +60,8 @@ describe('sign-off', () => {
     ]
     const before = await state()
     const { out, err, code: actual } = await result
-    assert.deepEqual({ code: actual, out }, { code, out: '' }, err)
+    assert.equal(actual, code, err)
+    assert.doesNotMatch(out, signed)
     assert.match(err, reason)
     assert.match(err, /\n {2}\S/)
     assert.deepEqual(await state(), before)
@@ -89,6 +93,27 @@ describe('sign-off', () => {
     const { out } = await signOff(await fresh())
     assert.match(out, /clinic/)
     assert.match(out, /patients/)
+  })
+
+  it('shows a request’s own words as one line each: they neither move the cursor nor pass for ours', async () => {
+    const description = 'Harmless\nPrepared by the key SHA256:forged.\u001b[2J\u009b2J\u202e'
+    const change = { governance: { project: { name: 'evil', description } } }
+    await world.commit('rob', world.requestFiles('evil', [{ name: 'cohort', tables: [patients] }], change))
+    await world.run()
+    const clone = await fresh()
+    const { out } = await world.cratewright('sign-off', 'evil', '--clone', clone, '--key', world.people.dana.keyFile)
+    assert.match(out, /Harmless/)
+    assert.doesNotMatch(out, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/)
+    assert.doesNotMatch(out, /^\s*Prepared by the key SHA256:forged/m)
+  })
+
+  it('refuses what another key prepared than the one that --root names', async () => {
+    const clone = await fresh()
+    const { fingerprint } = world.controller.key.public
+    assert.equal((await signOff(clone, '--root', fingerprint)).code, 0)
+    const other = world.people.eve.key.public.fingerprint
+    const forged = await fresh()
+    await refused(forged, signOff(forged, '--root', other), 3, /not by SHA256:.*\[RecordForged\]/)
   })
 
   it('leaves what else is staged, changed and untracked to the person, and out of the commit', async () => {
@@ -268,7 +293,8 @@ describe('sign-off', () => {
     await git(world.folder, 'clone', '--quiet', '--bare', world.bare('projects'), bare)
     for (const folder of [bare, tempFolder(), '/absent']) {
       const { code, out, err } = await signOff(folder)
-      assert.deepEqual({ code, out }, { code: 2, out: '' }, err)
+      assert.equal(code, 2, err)
+      assert.doesNotMatch(out, signed)
       assert.match(err, /\[UsageInvalid\]/)
     }
     assert.equal(existsSync(join(bare, 'projects')), false)
@@ -292,7 +318,8 @@ describe('sign-off', () => {
     assert.equal(code, 0)
     assert.match(out, /Committed\./)
     const pushed = await signOff(clone, '--push')
-    assert.deepEqual({ code: pushed.code, out: pushed.out }, { code: 3, out: '' })
+    assert.equal(pushed.code, 3)
+    assert.doesNotMatch(pushed.out, signed)
     assert.match(pushed.err, /the push was refused: .*\[GitDenied\]/)
     assert.equal((await changed(clone)).length, 2, 'what was signed stays committed, once')
   })

@@ -14,7 +14,7 @@ import {
   startCommand,
   until,
 } from '../support/crash.ts'
-import { phaseOf } from '../support/world.ts'
+import { type CommandResult, phaseOf } from '../support/world.ts'
 
 describe('a signal', () => {
   let fragile: FragileWorld
@@ -38,9 +38,10 @@ describe('a signal', () => {
       assert.equal((await backends(world, 'COPY')).length, 1)
       const begun = performance.now()
       process.kill(signal)
-      await process.ended
+      const { code, err } = await process.ended
       const took = performance.now() - begun
       assert.ok(took < 5000, `${took} ms`)
+      assert.equal(code, verb === 'serve' ? 0 : 130, err)
       assert.deepEqual(await backends(world), [])
       const staging = join(world.folder, 'staging', project)
       assert.deepEqual(leftovers(staging), [])
@@ -68,6 +69,11 @@ describe('serve', () => {
     writeFileSync(config, stringify({ ...bootstrap, pollSeconds: seconds, log: { level: 'info' } }))
   }
 
+  async function approved(command: Promise<CommandResult>): Promise<void> {
+    const { code, err } = await command
+    assert.equal(code, 0, err)
+  }
+
   const entries = async (project: string) => (await fragile.world.steps(project)).length
 
   it('does what a push asks for, by polling, and a life without being told of it', async () => {
@@ -78,9 +84,9 @@ describe('serve', () => {
       await until('serve holds the folder', () => existsSync(join(world.folder, 'work/controller.sock')))
       await world.ask('polled')
       await until('it is validated', async () => (await entries('polled')) === 3)
-      assert.equal((await world.signOff('dana', 'polled')).code, 0)
+      await approved(world.signOff('dana', 'polled'))
       await until('it is staged', async () => (await entries('polled')) === 7)
-      assert.equal((await world.disclose('dana', 'polled')).code, 0)
+      await approved(world.disclose('dana', 'polled'))
       await until('it is published', async () => (await entries('polled')) === 13)
     } finally {
       serve.kill('SIGTERM')

@@ -97,7 +97,7 @@ for (const { example, project, scripts, expected: expectedFile, tables } of case
             const wanted = relation.columns.find(one => one.name === column)
             assert.ok(wanted, `${name}.${column}`)
             if (wanted.volatile || wanted.type === 'xml') continue
-            const texts = rows.map(row => asText(row[position] ?? null, wanted.type))
+            const texts: (string | null)[] = rows.map(row => asText(row[position] ?? null, wanted.type))
             assert.equal(columnHash(texts), wanted.sha256, `${name}.${column}`)
           }
           paths.add(path.toLowerCase())

@@ -39,7 +39,7 @@ export function crateOf(
     dateCreated: state.createdAt,
     datePublished: last.time,
     publisher: { id: 'tre', ...state.tre },
-    software: { version: 'records v1' },
+    software: { version: 'records v1', url: 'https://cratewright.dev/' },
     project: {
       id: governance.project.name,
       name: governance.project.name,

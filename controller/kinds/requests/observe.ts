@@ -69,7 +69,7 @@ export interface RequestObserved {
 }
 
 /** Statement files looked at in one request; more are not read, and said. */
-const maxStatements = 200
+const maxStatements = 50
 
 export async function observeRequest(
   resource: Resource<RequestSpec>,

@@ -1,7 +1,7 @@
 /** What follows from the log of a request on its records branch: prepared statements, statements, crate, bags. Pure. */
 
 import { stringify } from 'yaml'
-import type { Ingress } from '../../../schemas/generated/types.ts'
+import type { Ingress, User } from '../../../schemas/generated/types.ts'
 import type { Documents, History, RecordFile } from '../../engine/kind.ts'
 import { historyUpTo } from '../../records/log.ts'
 import { crateOf } from './crate.ts'
@@ -89,7 +89,7 @@ function explainSignOff({ governance, ingress }: RequestDocuments, state: Reques
     '',
     governance.project.description,
     ...(governance.purpose ? [`Purpose: ${governance.purpose}`] : []),
-    `People who will work on it: ${governance.users.map(({ given_name, family_name, affiliation }) => `${given_name} ${family_name} (${affiliation})`).join(', ')}`,
+    `People who will work on it: ${governance.users.map(userName).join(', ')}`,
     '',
     `Approving lets the controller extract this from ${sourceName(ingress)} to staging, where no researcher reads:`,
     ...(state.validation?.tables ?? []).map(
@@ -99,6 +99,11 @@ function explainSignOff({ governance, ingress }: RequestDocuments, state: Reques
     '',
     'What lies below is what is signed. Do not edit it: `cratewright sign-off` adds who and what was decided, and signs.',
   ]
+}
+
+function userName({ username, given_name, family_name, affiliation }: User): string {
+  const name = [given_name, family_name].filter(part => part !== undefined).join(' ')
+  return `${name || username}${affiliation ? ` (${affiliation})` : ''}`
 }
 
 function explainDisclosure({ governance }: RequestDocuments, state: RequestState): string[] {

@@ -68,7 +68,7 @@ export function reportRequest(
           },
         }
       : {}),
-    statements: (approval?.statements ?? []).slice(0, 50).map(statementStatus),
+    statements: (approval?.statements ?? []).map(statementStatus),
     ...(state.published ? { release_location: state.published.location } : {}),
   }
   const stalled = wait !== undefined && !waitsForPeople.has(wait.reason)

@@ -99,23 +99,28 @@ export interface RawEntry {
 
 /** A signed commit on main with entries of any mode and name, made on the server: no working tree holds them. */
 export async function commitEntries(world: World, person: Person, entries: readonly RawEntry[]): Promise<string> {
+  const tip = await git(world.bare('projects'), 'rev-parse', 'refs/heads/main')
+  return commitTree(world, person, await treeWith(world, tip, entries), [tip])
+}
+
+/** The tree of a commit with these entries in it. */
+export async function treeWith(world: World, base: string, entries: readonly RawEntry[]): Promise<string> {
   const bare = world.bare('projects')
   const indexFile = join(world.folder, `index-${crypto.randomUUID()}`)
-  const tip = await git(bare, 'rev-parse', 'refs/heads/main')
   const own = async (args: string[], input?: string) => {
     const options = { signal: forever, indexFile, ...(input === undefined ? {} : { input: Buffer.from(input) }) }
     const { code, stdout, stderr } = await runGit(bare, args, options)
     if (code !== 0 || stderr !== '') throw new Error(`git ${args.join(' ')}: ${stderr}`)
     return stdout.toString().trim()
   }
-  await own(['read-tree', tip])
+  await own(['read-tree', base])
   const lines = []
   for (const { path, mode, content } of entries) {
     const oid = mode === '160000' ? content : await own(['hash-object', '-w', '--stdin'], content)
     lines.push(`${mode} ${oid}\t${path}\0`)
   }
   await own(['update-index', '-z', '--index-info'], lines.join(''))
-  return commitTree(world, person, await own(['write-tree']), [tip])
+  return own(['write-tree'])
 }
 
 /** A commit with this tree and these parents, signed by the person, as the new tip of main. */

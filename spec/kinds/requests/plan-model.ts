@@ -3,6 +3,7 @@
  * is real (the loop, the plan, the state, statements with signatures, who may approve); only the tasks' effects are stood in for.
  */
 
+import assert from 'node:assert/strict'
 import type { ApproverGroupSpec, PersonSpec, Statement } from '../../../schemas/generated/types.ts'
 import type { TableDescription, TableRequest } from '../../../controller/data/source.ts'
 import type { Context, Kind, Outcome, Plan, Resource, Snapshot } from '../../../controller/engine/kind.ts'
@@ -41,7 +42,7 @@ import { CratewrightError, problem } from '../../../controller/runtime/errors.ts
 import { silentLog } from '../../../controller/runtime/log.ts'
 import { generateKey, parsePrivateKey, type SshPrivateKey } from '../../../controller/runtime/ssh-key.ts'
 import { ticking } from '../../engine/lab.ts'
-import { MemoryRecorder, SharedLog } from '../../engine/memory-recorder.ts'
+import { inShort, MemoryRecorder, SharedLog } from '../../engine/memory-recorder.ts'
 
 export type PersonName = 'dana' | 'carl' | 'rob' | 'eve'
 
@@ -170,7 +171,8 @@ export class ModelWorld {
   /** Runs as the controller does until nothing is due; returns how it ended. A failing run is not tried again. */
   async settle(asked = false): Promise<ReconcileResult> {
     let result = await this.run(asked)
-    while (result.state === 'running') {
+    for (let tasks = 0; result.state === 'running'; tasks++) {
+      assert.ok(tasks < 20, `tasks without end: ${inShort(this.history).slice(-8)}`)
       await this.#tasks.idle()
       result = await this.run(false)
     }
