@@ -14,7 +14,7 @@ export const explainCommand: Command = {
   async run(args, io) {
     const [project] = args.positionals
     if (project === undefined) throw new CratewrightError('UsageInvalid', 'name the project')
-    const statuses = await readStatuses(await openSession(args, io, { quiet: true }), io.signal)
+    const statuses = await readStatuses(await openSession(args, io, { quiet: true }), io)
     const found = statuses.filter(({ kind, name }) => kind === 'DataAccessRequest' && name === project)
     if (args.flag('json')) io.out(JSON.stringify(found, null, 2))
     else for (const status of found) for (const line of explain(status)) io.out(line)

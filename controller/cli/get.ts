@@ -11,8 +11,10 @@ export const getCommand: Command = {
   options: commonOptions,
   example: 'scripts/cratewright get --config .quickstart/cratewright.yaml',
   async run(args, io) {
-    const [what = 'requests', name] = args.positionals
-    const statuses = (await readStatuses(await openSession(args, io, { quiet: true }), io.signal)).filter(
+    const [first = 'requests', second] = args.positionals
+    // What is no kind is the name of a request: `get asthma-outcomes`.
+    const [what, name] = kinds.has(plain(first)) ? [first, second] : ['requests', first]
+    const statuses = (await readStatuses(await openSession(args, io, { quiet: true }), io)).filter(
       status => matches(status, what) && (name === undefined || status.name === name),
     )
     if (args.flag('json')) io.out(JSON.stringify(statuses, null, 2))
@@ -22,8 +24,23 @@ export const getCommand: Command = {
   },
 }
 
+const kinds = new Set([
+  'all',
+  'request',
+  'dataaccessrequest',
+  'person',
+  'repository',
+  'approvergroup',
+  'sourceconnection',
+  'filestore',
+])
+
+function plain(kind: string): string {
+  return kind.toLowerCase().replace(/ies$/, 'y').replace(/s$/, '')
+}
+
 function matches({ kind }: StatusView, what: string): boolean {
-  const wanted = what.toLowerCase().replace(/s$/, '')
+  const wanted = plain(what)
   return wanted === 'all' || kind.toLowerCase() === wanted || (wanted === 'request' && kind === 'DataAccessRequest')
 }
 

@@ -187,7 +187,18 @@ async function planRepository(
       ),
     )
   }
-  return { previews, problems: read.problems.filter(({ message, where }) => !known.has(`${where?.file} ${message}`)) }
+  const stays = new Set(read.resources.map(request => request.name))
+  const removed = [...trees.keys()]
+    .filter(request => !stays.has(request) && (project ?? request) === request)
+    .map(request =>
+      problem('DocumentMissing', `${request} would be Missing: its folder is removed`, {
+        severity: 'warning',
+        where: { file: request },
+        todo: 'Work on it would stop; nothing that was released is withdrawn by it.',
+      }),
+    )
+  const fresh = read.problems.filter(({ message, where }) => !known.has(`${where?.file} ${message}`))
+  return { previews, problems: [...fresh, ...removed] }
 }
 
 interface PreviewRoom {

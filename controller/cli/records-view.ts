@@ -8,6 +8,7 @@ import type { Condition } from '../engine/conditions.ts'
 import type { Resource } from '../engine/kind.ts'
 import { repositoryType } from '../kinds/types.ts'
 import { CratewrightError } from '../runtime/errors.ts'
+import type { Io } from './command.ts'
 import { openPlatform } from './platform.ts'
 import type { Session } from './session.ts'
 
@@ -48,10 +49,12 @@ export interface StatusView {
 }
 
 /** All statuses on all records branches, checked to be written by declared signers. */
-export async function readStatuses(session: Session, signal: AbortSignal): Promise<StatusView[]> {
+export async function readStatuses(session: Session, { signal, err }: Io): Promise<StatusView[]> {
   const folder = await mkdtemp(join(tmpdir(), 'cratewright-view-'))
   try {
     const platform = await openPlatform({ ...session, bootstrap: { ...session.bootstrap, folder } }, signal)
+    const { problem } = platform
+    if (problem) err(`platform: ${problem.message} [${problem.code}]`)
     const statuses: StatusView[] = []
     for (const resource of platform.snapshot.list<RepositorySpec>(repositoryType)) {
       statuses.push(...(await statusesOf(platform.recordsOf(resource as Resource<RepositorySpec>), signal)))

@@ -2,7 +2,16 @@
 
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { parse } from 'yaml'
 import type { LogEntry } from '../../controller/engine/kind.ts'
@@ -490,7 +499,8 @@ describe('a clone of the records', () => {
       await git(clone, 'checkout', '--quiet', '-B', 'main', 'refs/remotes/origin/main')
       await git(clone, 'config', 'user.name', 'nobody')
       await git(clone, 'config', 'user.email', 'nobody@elsewhere.example')
-      writeFileSync(join(clone, 'projects/measles/resources/notes.txt'), 'smuggled\n')
+      // A remark: what is asked for stays the same.
+      appendFileSync(join(clone, 'projects/measles/resources/governance/cr8-governance.yaml'), '# smuggled\n')
       const head = await commitAll(clone, 'Smuggle', world.people.eve, { sign: undefined })
       await git(clone, 'update-ref', 'refs/remotes/origin/main', head)
       const text = await prepared({ person: 'dana' })

@@ -3,7 +3,7 @@
 import type { ApproverGroupSpec } from '../../../schemas/generated/types.ts'
 import type { Snapshot } from '../../engine/kind.ts'
 import { type Barred, groupsFor } from '../../records/approval.ts'
-import { type Problem, showWhere } from '../../runtime/errors.ts'
+import { catalogue, type Problem, showWhere } from '../../runtime/errors.ts'
 import { approverGroupType } from '../types.ts'
 import type { RequestDocuments } from './documents.ts'
 import { type Resolved, requestedTables } from './resolve.ts'
@@ -51,8 +51,10 @@ export function previewLines(preview: Preview, snapshot: Snapshot): string[] {
     lines.push('  The source has every table and column asked for, with the types asked for.')
   if (resolved) lines.push(...approvers(preview, resolved, snapshot))
   lines.push('')
-  if (all.some(({ severity }) => severity === 'error'))
-    lines.push('Nothing would be done beyond this: the request has errors.')
+  const errors = all.filter(({ severity }) => severity === 'error')
+  if (errors.length > 0 && errors.every(({ code }) => catalogue[code].retryable))
+    lines.push('What would come then is not known: the source could not be asked.')
+  else if (errors.length > 0) lines.push('Nothing would be done beyond this: the request has errors.')
   else {
     for (const step of preview.steps) lines.push(`next: ${step}`)
     for (const wait of preview.waits) lines.push(`waits: ${wait}`)

@@ -5,7 +5,7 @@ import { type Phase, stateOf } from '../../../controller/kinds/requests/state.ts
 import { parseStatement } from '../../../controller/records/statement.ts'
 import { readLog } from '../../../controller/records/log.ts'
 import { inShort } from '../../engine/memory-recorder.ts'
-import { ModelWorld, type PersonName, type Trouble } from './plan-model.ts'
+import { ModelWorld, type PersonName, requestKey, type Trouble } from './plan-model.ts'
 
 /**
  * Rounds of observe and plan until there is no step, in a world that does not change. The longest way: note what changed, abandon
@@ -75,7 +75,6 @@ function eachSettledWorld(check: (world: ModelWorld, before: History) => Promise
       if (!settled && !asked) continue
       const before = world.history
       await settle(world, asked)
-      const k = world.state.phase + ' r' + world.published.length; (globalThis as any).stats ??= {}; (globalThis as any).stats[k] = ((globalThis as any).stats[k] ?? 0) + 1
       await check(world, before)
     }
   })
@@ -96,7 +95,6 @@ async function settle(world: ModelWorld, asked: boolean) {
 
 describe('the plan of a request, in any world', function () {
   this.slow(20_000)
-  after(() => console.log((globalThis as any).stats))
 
   it('comes to rest, and then does and writes nothing more', async () => {
     await eachSettledWorld(async (world) => {
@@ -151,7 +149,7 @@ describe('the plan of a request, in any world', function () {
   })
 
   it('extracts, seals and publishes only what was approved, exactly as it was approved', async () => {
-    await eachSettledWorld(({ history, published, quorum: _ }) => {
+    await eachSettledWorld(({ history, published }) => {
       for (const { action, event, number, digests, generation } of history.entries) {
         if (event !== 'started' || action === 'validate') continue
         const state = stateUpTo(history, number - 1)
@@ -178,7 +176,7 @@ describe('the plan of a request, in any world', function () {
 
   it('moves a request as its life says, and keeps a log that can be read back', async () => {
     await eachSettledWorld(({ history, shared }, before) => {
-      const { problems, history: read } = readLog(shared.files([...['requests.cratewright.dev', 'DataAccessRequest', 'projects', 'asthma']].join('/')))
+      const { problems, history: read } = readLog(shared.files(requestKey))
       assert.deepEqual(problems, [])
       assert.equal(read.head, history.head)
       let phase: Phase = stateOf(before).phase

@@ -7,6 +7,7 @@ import assert from 'node:assert/strict'
 import type { ApproverGroupSpec, PersonSpec, Statement } from '../../../schemas/generated/types.ts'
 import type { TableDescription, TableRequest } from '../../../controller/data/source.ts'
 import type { Context, Kind, Outcome, Plan, Resource, Snapshot } from '../../../controller/engine/kind.ts'
+import { keyOf } from '../../../controller/engine/kind.ts'
 import { type ReconcileResult, reconcile } from '../../../controller/engine/reconcile.ts'
 import { MemoryStore } from '../../../controller/engine/store/memory.ts'
 import { TaskRunner } from '../../../controller/engine/tasks.ts'
@@ -74,7 +75,7 @@ let serial = 0
 const oid = () => sha256Hex(`commit ${serial++}`).slice(0, 40)
 const namespace = 'projects'
 const name = 'asthma'
-const key = `${requestType.group}/${requestType.kind}/${namespace}/${name}`
+export const requestKey = keyOf(requestType, name, namespace)
 
 export class ModelWorld {
   readonly shared = new SharedLog()
@@ -106,7 +107,7 @@ export class ModelWorld {
   }
 
   get history() {
-    return this.shared.of(key)
+    return this.shared.of(requestKey)
   }
 
   get state(): RequestState {
@@ -203,7 +204,7 @@ export class ModelWorld {
       report: reportRequest,
     }
     return reconcile(
-      key,
+      requestKey,
       {
         store,
         kindOf: () => kind as Kind,
