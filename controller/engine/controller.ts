@@ -171,7 +171,7 @@ export class Controller {
     if (unmoved.every(Boolean)) return true
     await Promise.all(sources.map(source => source.look(signal)))
     // A source that moved and cannot be read stops its recorded steps: what the last look saw is no longer what is there.
-    const problem = sources.map(source => source.problem).find(problem => problem?.retryable)
+    const problem = sources.map(source => source.unread).find(unread => unread !== undefined)
     if (problem) throw problem
     return false
   }

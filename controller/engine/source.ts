@@ -26,8 +26,11 @@ export class GitSource {
   #timer: NodeJS.Timeout | undefined
   #stopped = false
   #tip: Oid | undefined
+  /** The tip that was looked at last, whether it could be read or not. */
+  #looked: Oid | undefined
   #commit: Oid | undefined
   #problem: CratewrightError | undefined
+  #unread: CratewrightError | undefined
 
   constructor(options: GitSourceOptions) {
     this.#options = options
@@ -49,6 +52,11 @@ export class GitSource {
   /** Why the last look failed; what was read before stays. */
   get problem(): CratewrightError | undefined {
     return this.#problem
+  }
+
+  /** Why the store does not have what the server has now; undefined where it has all that may be applied of it. */
+  get unread(): CratewrightError | undefined {
+    return this.#unread
   }
 
   /** Looks once; one look at a time. True when the store was changed. Errors are kept in `problem`, not thrown. */
@@ -90,7 +98,8 @@ export class GitSource {
     try {
       const tip = await repository.resolve(ref, signal)
       if (tip === undefined) throw new CratewrightError('GitRefMissing', `${name}: the server has no ${ref}`)
-      if (tip === this.#tip && !this.#problem?.retryable) return false
+      if (tip === this.#looked && !this.#problem?.retryable) return false
+      this.#looked = tip
       await repository.fetch(ref, tip, signal)
       const accepted = accept ? await accept(tip, signal) : tip
       const { commit, problem } = typeof accepted === 'string' ? { commit: accepted, problem: undefined } : accepted
@@ -98,6 +107,7 @@ export class GitSource {
       if (read) store.replace(name, commit, read)
       this.#tip = tip
       this.#commit = commit
+      this.#unread = undefined
       this.#report(problem)
       if (read)
         log.info('read a new commit', {
@@ -109,7 +119,8 @@ export class GitSource {
       return read !== undefined
     } catch (error) {
       if (signal.aborted) return false
-      this.#report(asCratewrightError(error))
+      this.#unread = asCratewrightError(error)
+      this.#report(this.#unread)
       return false
     }
   }

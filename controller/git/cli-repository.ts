@@ -198,10 +198,10 @@ class CliRepository implements GitRepository {
     }
     return await this.#mirror.exclusive(signal, async () => {
       const lease = `--force-with-lease=${ref}:${expected ?? ''}`
-      // A thin pack is made of differences to blobs of the parent, which a mirror without blobs need not have.
-      const result = await this.#git.remote(['push', '--porcelain', '--no-thin', lease, 'origin', `${next}:${ref}`], {
-        signal,
-      })
+      // Without a window no pack is thin: made of differences to the parent's blobs, which this mirror need not have. Over
+      // HTTP, git does not pass `--no-thin` on (remote-curl.c, 2.39).
+      const args = ['-c', 'pack.window=0', 'push', '--porcelain', lease, 'origin', `${next}:${ref}`]
+      const result = await this.#git.remote(args, { signal })
       const outcome = this.#pushOutcome(ref, result)
       if (outcome === 'pushed') await this.#mirror.setTip(ref, next, signal)
       return outcome

@@ -48,6 +48,8 @@ interface Held {
   history: History
   /** Derived files as the branch has them: path below the project's folder → SHA-256; undefined until they were compared. */
   files: Map<string, string>
+  /** The newest tip that was looked at for entries which are not in `history`. */
+  seen?: Oid | undefined
 }
 
 /** Files that name the whole state, so that two writers of different entries with one number collide on it. */
@@ -233,14 +235,16 @@ export class GitRecorder implements Recorder {
         todo: 'Give each Repository a records branch of its own.',
       })
     }
+    fresh.seen = tip
     this.#held.set(resource.key, fresh)
     return fresh
   }
 
   /** Somebody else appended to this log: what is held is older than the branch. */
   async #movedUnderUs(resource: Resource, held: Held, tip: Oid | undefined, signal: AbortSignal): Promise<boolean> {
-    const { branch, committer } = this.#space(resource)
-    if (tip === undefined || tip === committer.tip()) return false
+    const { branch } = this.#space(resource)
+    if (tip === undefined || tip === held.seen) return false
+    held.seen = tip
     const [head] = await branch.repository.ids([{ commit: tip, path: `${folderOf(resource)}/${headFile}` }], signal)
     if (head === undefined) return false
     const content = (await branch.repository.read([head], 4096, signal)).get(head)

@@ -69,9 +69,9 @@ describe('serve', () => {
     writeFileSync(config, stringify({ ...bootstrap, pollSeconds: seconds, log: { level: 'info' } }))
   }
 
-  async function approved(command: Promise<CommandResult>): Promise<void> {
-    const { code, err } = await command
-    assert.equal(code, 0, err)
+  /** Who may approve is read from the status, which `serve` writes some seconds after the log. */
+  async function approve(command: () => Promise<CommandResult>): Promise<void> {
+    await until('an approval is taken', async () => (await command()).code === 0)
   }
 
   const entries = async (project: string) => (await fragile.world.steps(project)).length
@@ -84,9 +84,9 @@ describe('serve', () => {
       await until('serve holds the folder', () => existsSync(join(world.folder, 'work/controller.sock')))
       await world.ask('polled')
       await until('it is validated', async () => (await entries('polled')) === 3)
-      await approved(world.signOff('dana', 'polled'))
+      await approve(() => world.signOff('dana', 'polled'))
       await until('it is staged', async () => (await entries('polled')) === 7)
-      await approved(world.disclose('dana', 'polled'))
+      await approve(() => world.disclose('dana', 'polled'))
       await until('it is published', async () => (await entries('polled')) === 13)
     } finally {
       serve.kill('SIGTERM')

@@ -19,8 +19,8 @@ import { type Authors, authorsOf, pathsIn } from './authors.ts'
 import { parseRequest, type RequestDocuments, readBounded, readFolder } from './documents.ts'
 import type { RequestSpec } from './reader.ts'
 import { type Resolved, resolveRequest } from './resolve.ts'
+import type { Tre } from './state.ts'
 import { type CountedStatement, type RequestState, stateOf } from './state.ts'
-import type { Tre } from './steps.ts'
 
 export interface ContentChange {
   readonly commit: Oid

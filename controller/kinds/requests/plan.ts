@@ -6,8 +6,8 @@ import { derivedUuid } from '../../runtime/canonical.ts'
 import { catalogue, type ErrorCode, type Problem, showWhere } from '../../runtime/errors.ts'
 import type { Approval, JudgedStatement, RequestObserved } from './observe.ts'
 import type { RequestSpec } from './reader.ts'
-import type { RequestState } from './state.ts'
-import type { RequestStep, UsedResource } from './steps.ts'
+import type { RequestState, UsedResource } from './state.ts'
+import type { RequestStep } from './steps.ts'
 
 type RequestPlan = Plan<RequestStep>
 
@@ -44,7 +44,8 @@ export function planRequest(resource: Resource<RequestSpec>, observed: RequestOb
   const release = documents.governance.release ?? 1
   const taken = Math.max(state.closedRelease, state.publishedRelease)
   if (changes.length > 0) {
-    if (taken >= release) return waiting(releaseTaken(state, taken))
+    // What is published stays so whatever is asked next; an approval of anything else is void, and that is recorded.
+    if (taken >= release && state.phase === 'Published') return waiting(releaseTaken(state, taken))
     return { steps: changeSteps(observed, resource.spec.folder), waits: [], later: thenFrom('validate') }
   }
   if (state.phase === 'Published') return { steps: [], waits: [], later: [] }

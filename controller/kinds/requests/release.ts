@@ -9,8 +9,8 @@ import { CratewrightError } from '../../runtime/errors.ts'
 import { crateOf } from './crate.ts'
 import { releaseUuid, sha512 } from './digests.ts'
 import { parseRequest, requestFiles } from './documents.ts'
+import type { UsedResource } from './state.ts'
 import { type CountedStatement, type RequestState, stateOf } from './state.ts'
-import type { UsedResource } from './steps.ts'
 
 /** The SSHSIG namespace of the controller's signature over a bag's tag manifest. */
 export const bagNamespace = 'bag@cratewright.dev'

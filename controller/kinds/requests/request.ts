@@ -9,8 +9,9 @@ import { planRequest } from './plan.ts'
 import { closedReleases, projectRequest } from './project.ts'
 import { type RequestSpec, requestType } from './reader.ts'
 import { type RequestStatus, reportRequest } from './report.ts'
+import type { Tre } from './state.ts'
 import { stateOf } from './state.ts'
-import { detailOf, type RequestStep, type Tre } from './steps.ts'
+import { detailOf, type RequestStep } from './steps.ts'
 import type { RequestRoom } from './task.ts'
 
 export interface RequestKindRoom extends RequestRoom {

@@ -3,7 +3,6 @@
 import type { History, LogEntry } from '../../engine/kind.ts'
 import type { Oid } from '../../git/repository.ts'
 import type { Tally } from '../../records/approval.ts'
-import type { Tre, UsedResource } from './steps.ts'
 
 export type Phase =
   | 'Requested'
@@ -15,6 +14,19 @@ export type Phase =
   | 'Disclosed'
   | 'Published'
   | 'Rejected'
+
+/** The research environment, as records name it. */
+export interface Tre {
+  readonly name: string
+  readonly url?: string
+}
+
+/** A Person, ApproverGroup or SourceConnection as it was used; a bag carries them, so that it can be judged alone. */
+export interface UsedResource {
+  readonly kind: string
+  readonly name: string
+  readonly spec: unknown
+}
 
 export interface CountedStatement {
   readonly entry: number

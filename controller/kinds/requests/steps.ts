@@ -3,7 +3,7 @@
 import type { EntryDetail, LogEntry, PlanStep } from '../../engine/kind.ts'
 import type { Oid } from '../../git/repository.ts'
 import type { Tally } from '../../records/approval.ts'
-import type { CountedStatement } from './state.ts'
+import type { CountedStatement, Tre, UsedResource } from './state.ts'
 
 interface Base extends PlanStep {
   readonly generation: number
@@ -18,12 +18,6 @@ export interface CreateStep extends Base {
   readonly content: Oid
   readonly seen: Oid
   readonly tre: Tre
-}
-
-/** The research environment, as records name it. */
-export interface Tre {
-  readonly name: string
-  readonly url?: string
 }
 
 export interface ChangeStep extends Base {
@@ -56,13 +50,6 @@ export interface DecisionStep extends Base {
 
 export interface StageStep extends Base {
   readonly action: 'stage-transfer'
-}
-
-/** A Person, ApproverGroup or SourceConnection as it was used; a bag carries them, so that it can be judged alone. */
-export interface UsedResource {
-  readonly kind: string
-  readonly name: string
-  readonly spec: unknown
 }
 
 export interface CloseStep extends Base {

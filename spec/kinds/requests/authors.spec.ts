@@ -46,7 +46,7 @@ describe('a request that was written by nobody known', () => {
       const status = statuses.get(project)
       assert.deepEqual(reasonsOf(status), ['Unattributed'])
       const message = `commit ${commit} ${why[project as keyof typeof why]}`
-      assert.ok(status?.report.message.startsWith(message), status?.report.message)
+      assert.ok(status?.report.message.startsWith(message), status?.report.message ?? '')
       assert.deepEqual(await world.steps(project), ['create noted'])
       const text = await explained(world, project)
       assert.ok(text.includes(`Waiting: ${message}`), text)
@@ -61,7 +61,7 @@ describe('a request that was written by nobody known', () => {
     await world.cratewright('reconcile', 'unsigned')
     const status = (await world.run()).get('unsigned')
     assert.deepEqual(reasonsOf(status), ['Unattributed'])
-    assert.ok(status?.report.message.startsWith(`commit ${unsigned} is not signed`), status?.report.message)
+    assert.ok(status?.report.message.startsWith(`commit ${unsigned} is not signed`), status?.report.message ?? '')
     assert.equal(gate.connections, 0)
   })
 
@@ -92,7 +92,9 @@ describe('a merge of a request', () => {
     const projects = ['clean', 'changing', 'by-a-stranger', 'brought-back']
     const { ada } = world.people
     const made = await Promise.all(
-      projects.map(async project => signed(project, { ...(await preparedStatement(world, project)), person: 'ada' }, ada.key)),
+      projects.map(async project =>
+        signed(project, { ...(await preparedStatement(world, project)), person: 'ada' }, ada.key),
+      ),
     )
     await world.commit('ada', Object.assign({}, ...made))
     statuses = await world.run()

@@ -59,7 +59,10 @@ export async function preparedStatement(
   project: string,
   phase: 'SignOff' | 'Disclosure' = 'SignOff',
 ): Promise<Statement> {
-  const text = await record(world, `projects/${project}/prepared/${phase === 'SignOff' ? 'sign-off' : 'disclosure'}.yaml`)
+  const text = await record(
+    world,
+    `projects/${project}/prepared/${phase === 'SignOff' ? 'sign-off' : 'disclosure'}.yaml`,
+  )
   if (text === undefined) throw new Error(`no statement is prepared for ${phase} of ${project}`)
   return { ...(parse(text) as Statement), decision: 'approve', person: 'dana' }
 }

@@ -7,12 +7,12 @@ import { type DatasetWish, patients, phaseOf, smallDatabase, World } from '../..
 import { approveAll, explained, type Gate, openGate, reasonsOf, recordsHold } from './helpers.ts'
 
 const injection = "Robert'); DROP TABLE clinic.patients;--"
-const escape = '../../escape'
+const outside = '../../escape'
 const quoted = (name: string) => `"${name}"`
 
 const database = `${smallDatabase}
   create table clinic.${quoted(injection)} as select 1 as id, 'x' as "select";
-  create table clinic.${quoted(escape)} as select 2 as id;
+  create table clinic.${quoted(outside)} as select 2 as id;
 `
 const cohort: readonly DatasetWish[] = [{ name: 'cohort', tables: [patients] }]
 
@@ -24,13 +24,25 @@ interface BadMatch {
 }
 
 const rows: readonly BadMatch[] = [
-  { project: 'r-database', source: { name: 'payroll' }, waits: [['ConnectionNotMatched', /database payroll on 127\.0\.0\.1$/]] },
-  { project: 'r-host', source: { url: 'elsewhere.example' }, waits: [['ConnectionNotMatched', /on elsewhere\.example$/]] },
+  {
+    project: 'r-database',
+    source: { name: 'payroll' },
+    waits: [['ConnectionNotMatched', /database payroll on 127\.0\.0\.1$/]],
+  },
+  {
+    project: 'r-host',
+    source: { url: 'elsewhere.example' },
+    waits: [['ConnectionNotMatched', /on elsewhere\.example$/]],
+  },
   { project: 'r-port', source: { port: 1 }, waits: [['ConnectionNotMatched', /on 127\.0\.0\.1:1$/]] },
   { project: 'r-port-in-url', source: { url: '127.0.0.1:1' }, waits: [['ConnectionNotMatched', /on 127\.0\.0\.1:1$/]] },
   { project: 'unlisted', waits: [['ConnectionNotMatched', /lets project unlisted read/]] },
   { project: 'twin', waits: [['ConnectionAmbiguous', /matches several SourceConnections: twin-a, twin-b$/]] },
-  { project: 'r-store', destination: { name: 'attic' }, waits: [['StoreNotMatched', /no FileStore attic \(there is: lsc, spare\)/]] },
+  {
+    project: 'r-store',
+    destination: { name: 'attic' },
+    waits: [['StoreNotMatched', /no FileStore attic \(there is: lsc, spare\)/]],
+  },
   { project: 'r-no-store', destination: { name: undefined }, waits: [['StoreNotMatched', /names no FileStore/]] },
   {
     project: 'r-to-database',
@@ -60,7 +72,12 @@ describe('what a request names', () => {
   let gate: Gate
   let statuses: Map<string, StoredStatus>
 
-  const ask = (project: string, datasets = cohort, source: object = {}, destination: object = {}) =>
+  const ask = (
+    project: string,
+    datasets: readonly DatasetWish[] = cohort,
+    source: object = {},
+    destination: object = {},
+  ) =>
     world.requestFiles(project, datasets, {
       ingress: {
         source: { name: world.database, type: 'postgresql', url: '127.0.0.1', ...source },
@@ -72,7 +89,10 @@ describe('what a request names', () => {
     gate = await openGate((await startPostgres()).port)
     world = await World.make({ sql: database, manifests })
     const files = rows.map(({ project, source, destination }) => ask(project, cohort, source, destination))
-    await world.commit('rob', Object.assign({}, ...files, ask('r-good'), ask('r-good-port', cohort, { port: gate.port })))
+    await world.commit(
+      'rob',
+      Object.assign({}, ...files, ask('r-good'), ask('r-good-port', cohort, { port: gate.port })),
+    )
     statuses = await world.run()
   })
 
@@ -149,7 +169,7 @@ describe('what a request names', () => {
       ]
       await world.commit('rob', {
         ...ask('r-findings', [{ name: 'cohort', tables }]),
-        ...ask('r-no-schema', [{ name: 'cohort', schema: escape, tables: [patients] }]),
+        ...ask('r-no-schema', [{ name: 'cohort', schema: outside, tables: [patients] }]),
       })
       const after = await world.run()
       const findings: readonly (readonly [string, string])[] = [
@@ -163,8 +183,8 @@ describe('what a request names', () => {
       const outcome = (await world.log('r-findings')).at(-1)
       assert.equal(outcome?.result, 'failed')
       assert.deepEqual(
-        (outcome?.facts?.findings as { code: string; message: string }[]).map(({ code, message }) => [code, message]),
-        findings,
+        outcome?.facts?.findings,
+        findings.map(([code, message]) => ({ code, message })),
       )
       const status = after.get('r-findings')
       assert.equal(phaseOf(status), 'Failed')
@@ -194,15 +214,15 @@ describe('what a request names', () => {
     it('may have any name: it is quoted, mapped, and stays in the store', async () => {
       const datasets: DatasetWish[] = [
         {
-          name: escape,
+          name: outside,
           tables: [
             { name: injection, columns: { id: 'integer', select: 'text' } },
-            { name: escape, columns: { id: 'integer' } },
+            { name: outside, columns: { id: 'integer' } },
           ],
         },
         { name: 'CON', tables: [{ name: 'patients', columns: { id: 'integer' } }] },
       ]
-      await world.commit('rob', ask('r-names', datasets as unknown))
+      await world.commit('rob', ask('r-names', datasets))
       assert.equal(phaseOf((await world.run()).get('r-names')), 'Validated')
       await approveAll(world, ['r-names'], 'SignOff')
       await world.run()
@@ -214,11 +234,15 @@ describe('what a request names', () => {
       const paths = files.map(({ parentPath, name }) => join(parentPath, name).slice(outputs.length + 1)).sort()
       for (const path of paths) assert.match(path, /^[a-z0-9][a-z0-9_-]*-[0-9a-f]{8}\/[a-z0-9][a-z0-9_-]*\.csv$/)
       assert.equal(paths.length, 3)
-      const read = (start: string) => readFileSync(join(outputs, paths.find(path => path.includes(start)) ?? start), 'utf8')
+      const read = (start: string) =>
+        readFileSync(join(outputs, paths.find(path => path.includes(start)) ?? start), 'utf8')
       assert.equal(read('/robert-drop-table'), 'id,select\n1,x\n')
       assert.equal(read('/escape-'), 'id\n2\n')
       for (const root of [world.folder, join(world.folder, 'production'), join(world.folder, 'production/r-names')])
-        assert.deepEqual(readdirSync(root).filter(name => name.includes('escape')), [])
+        assert.deepEqual(
+          readdirSync(root).filter(name => name.includes('escape')),
+          [],
+        )
       assert.deepEqual(readdirSync(join(world.folder, 'production')), ['r-names'])
       const [count] = await world.postgres.query(world.database, 'select count(*)::int as n from clinic.patients')
       assert.equal(count?.n, 200)
@@ -242,7 +266,10 @@ describe('what a request names', () => {
       }
       assert.equal((await world.run({ retries: true, maxRetries: 2 })).get('down')?.report.reason, 'SourceUnreachable')
       assert.deepEqual(await short('down'), failure('SourceUnreachable'))
-      assert.match(await explained(world, 'down'), /cannot be reached: ECONNREFUSED \[SourceUnreachable\]\n {2}To do: Check/)
+      assert.match(
+        await explained(world, 'down'),
+        /cannot be reached: ECONNREFUSED \[SourceUnreachable\]\n {2}To do: Check/,
+      )
       await gate.open()
       assert.equal(phaseOf((await world.run()).get('down')), 'Validated')
       assert.deepEqual(await short('down'), [...failure('SourceUnreachable'), 'validate done'])

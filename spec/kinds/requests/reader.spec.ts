@@ -89,8 +89,9 @@ describe('a tree that is not made of plain files', () => {
     await world.commit('rob', {
       ...Object.fromEntries(files),
       'projects/README.md': 'no request\n',
-      'projects/other-name/resources/governance/cr8-governance.yaml':
-        world.requestFiles('good', datasets)['projects/good/resources/governance/cr8-governance.yaml']!,
+      'projects/other-name/resources/governance/cr8-governance.yaml': world.requestFiles('good', datasets)[
+        'projects/good/resources/governance/cr8-governance.yaml'
+      ]!,
     })
     await commitEntries(world, 'rob', [
       ...rows.map(({ project, entry }) => ({ ...entry, path: `projects/${project}/${entry.path}` })),
@@ -119,7 +120,6 @@ describe('a tree that is not made of plain files', () => {
       assert.deepEqual(await world.log(project), [])
       const text = await explained(world, project)
       assert.ok(text.includes(`${says} [UnsafePath]`), text)
-      // biome-ignore lint/suspicious/noControlCharactersInRegex: what a terminal would obey is what must not be there.
       assert.doesNotMatch(text, /[\u0000-\u0009\u000b-\u001f]/)
     })
   }
@@ -201,7 +201,9 @@ async function addDotDot(world: World, folder: string): Promise<void> {
     const parts = path.split('/')
     const name = parts.pop()
     path = parts.join('/')
-    const entries = (await git(bare, 'ls-tree', `${tip}:${path}`)).split('\n').filter(line => !line.endsWith(`\t${name}`))
+    const entries = (await git(bare, 'ls-tree', `${tip}:${path}`))
+      .split('\n')
+      .filter(line => !line.endsWith(`\t${name}`))
     tree = await mktree(`${entries.join('\n')}\n040000 tree ${tree}\t${name}\n`)
   }
   await commitTree(world, 'rob', tree, [tip])

@@ -24,7 +24,9 @@ const date = (days: number) => new Date(Date.now() + days * day).toISOString().s
 const dana = (world: World) => world.people.dana.key
 
 /** Dana, with one field or more of the statement other than it was prepared, and a good signature over that. */
-function but(change: (honest: Statement, world: World) => Partial<Statement> | Promise<Partial<Statement>>): Row['make'] {
+function but(
+  change: (honest: Statement, world: World) => Partial<Statement> | Promise<Partial<Statement>>,
+): Row['make'] {
   return async (world, honest) =>
     signed(honest.project, { ...honest, ...(await change(honest, world)) }, dana(world), 'sign-off-dana')
 }
@@ -50,7 +52,11 @@ const rows: readonly Row[] = [
     },
     because: [/its signature is not valid/],
   },
-  { project: 'unsigned', make: (_, honest) => signed('unsigned', honest, undefined), because: [/there is no \.sig file/] },
+  {
+    project: 'unsigned',
+    make: (_, honest) => signed('unsigned', honest, undefined),
+    because: [/there is no \.sig file/],
+  },
   {
     project: 'empty-signature',
     make: (_, honest) => {
@@ -83,7 +89,11 @@ const rows: readonly Row[] = [
     because: [/ada is in no group that may approve this/],
   },
   { project: 'other-project', make: but(() => ({ project: 'edited' })), because: [/it is for project edited$/] },
-  { project: 'other-repository', make: but(() => ({ repository: 'elsewhere' })), because: [/for repository elsewhere$/] },
+  {
+    project: 'other-repository',
+    make: but(() => ({ repository: 'elsewhere' })),
+    because: [/for repository elsewhere$/],
+  },
   {
     project: 'other-phase',
     make: but(() => ({ phase: 'Disclosure' })),
@@ -91,7 +101,11 @@ const rows: readonly Row[] = [
   },
   { project: 'confirm-phase', make: but(() => ({ phase: 'Confirm' })), because: [/it is for phase Confirm, and/] },
   { project: 'other-release', make: but(() => ({ release: 2 })), because: [/it is for release 2$/] },
-  { project: 'next-generation', make: but(() => ({ generation: 2 })), because: [/it is for generation 2 of the request/] },
+  {
+    project: 'next-generation',
+    make: but(() => ({ generation: 2 })),
+    because: [/it is for generation 2 of the request/],
+  },
   {
     project: 'other-digest',
     make: but(({ digests }) => ({ digests: { ...digests, request: 'a'.repeat(64) } })),
@@ -161,8 +175,16 @@ const rows: readonly Row[] = [
     make: but(() => ({ decision: 'withdraw' })),
     because: [/withdrawing an approval is not provided yet/],
   },
-  { project: 'member-no-more', make: but(() => ({})), because: [/dana is not a member of an approving group at this time/] },
-  { project: 'member-soon', make: but(() => ({})), because: [/dana is not a member of an approving group at this time/] },
+  {
+    project: 'member-no-more',
+    make: but(() => ({})),
+    because: [/dana is not a member of an approving group at this time/],
+  },
+  {
+    project: 'member-soon',
+    make: but(() => ({})),
+    because: [/dana is not a member of an approving group at this time/],
+  },
   {
     project: 'copied',
     make: (world, honest) => ({
@@ -240,7 +262,8 @@ describe('statements', () => {
     statuses = await world.run()
     const early = await preparedStatement(world, 'earlier-generation')
     const made: Files = signed('earlier-generation', early, dana(world))
-    for (const { project, make } of rows) Object.assign(made, await make(world, await preparedStatement(world, project)))
+    for (const { project, make } of rows)
+      Object.assign(made, await make(world, await preparedStatement(world, project)))
     for (const person of ['dana', 'ada'] as const) {
       const honest = { ...(await preparedStatement(world, 'rejected')), person }
       const decision = person === 'dana' ? 'reject' : 'approve'
@@ -379,7 +402,11 @@ describe('statements of more than one group', () => {
   })
 
   it('approve nothing while the platform has errors', async () => {
-    const broken = { kind: 'ApproverGroup', metadata: { name: 'platform' }, spec: { phases: ['SignOff'], projects: '*' } }
+    const broken = {
+      kind: 'ApproverGroup',
+      metadata: { name: 'platform' },
+      spec: { phases: ['SignOff'], projects: '*' },
+    }
     await world.declare({ 'platform-group.yaml': [broken] })
     await approveAll(world, ['honest'], 'SignOff')
     const status = (await world.run()).get('honest')
