@@ -26,7 +26,7 @@ export class GitSource {
   #timer: NodeJS.Timeout | undefined
   #stopped = false
   #tip: Oid | undefined
-  /** The tip that was looked at last, whether it could be read or not. */
+  /** The tip that was looked at last, whether it could be read or not; undefined where the server did not say. */
   #looked: Oid | undefined
   #commit: Oid | undefined
   #problem: CratewrightError | undefined
@@ -95,11 +95,13 @@ export class GitSource {
 
   async #look(signal: AbortSignal): Promise<boolean> {
     const { name, repository, ref, reader, accept, store, log } = this.#options
+    const looked = this.#looked
+    this.#looked = undefined
     try {
       const tip = await repository.resolve(ref, signal)
       if (tip === undefined) throw new CratewrightError('GitRefMissing', `${name}: the server has no ${ref}`)
-      if (tip === this.#looked && !this.#problem?.retryable) return false
       this.#looked = tip
+      if (tip === looked && !this.#problem?.retryable) return false
       await repository.fetch(ref, tip, signal)
       const accepted = accept ? await accept(tip, signal) : tip
       const { commit, problem } = typeof accepted === 'string' ? { commit: accepted, problem: undefined } : accepted

@@ -96,6 +96,11 @@ export function readLog(files: ReadonlyMap<string, Uint8Array>): { history: Hist
   return { history, problems }
 }
 
+/** Why an entry, once written, could not be read as part of this log again (a NUL in a text, too deep); undefined: it could. */
+export function whyUnreadable(history: History, entry: LogEntry): string | undefined {
+  return decodeEntry(entryFile(entry), encodeEntry(entry)).reason ?? linkDefect(history, entry)
+}
+
 function decodeEntry(name: string, content: Uint8Array): { entry?: LogEntry; reason?: string } {
   const parsed = parseYaml(content, name, { bytes: maxEntryBytes, nodes: 2_000_000 })
   const document = parsed.documents[0]

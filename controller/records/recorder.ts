@@ -9,7 +9,7 @@ import type { Clock } from '../runtime/clock.ts'
 import { asCratewrightError, CratewrightError } from '../runtime/errors.ts'
 import type { Log } from '../runtime/log.ts'
 import type { RecordsBranch } from './branch.ts'
-import { appended, encodeEntry, entryFile, entryOf, maxEntryBytes, readLog } from './log.ts'
+import { appended, encodeEntry, entryFile, entryOf, maxEntryBytes, readLog, whyUnreadable } from './log.ts'
 
 export interface RecordsSpace {
   readonly branch: RecordsBranch
@@ -93,6 +93,10 @@ export class GitRecorder implements Recorder {
       if (content.byteLength > maxEntryBytes) {
         throw new CratewrightError('TreeTooLarge', `an entry of ${content.byteLength} bytes is too large for the log`)
       }
+      const reason = whyUnreadable(history, entry)
+      // It would stop the request for good: what is in the log is never taken out again.
+      if (reason)
+        throw new CratewrightError('RecordInvalid', `an entry is not written, for no one could read it: ${reason}`)
       files.push({ path: `${folder}/log/${entryFile(entry)}`, content })
       history = appended(history, entry)
     }

@@ -185,7 +185,10 @@ describe('the loop', () => {
     loop.thing.behaviour.apply = async (_, { key }) => {
       busy.set(key, (busy.get(key) ?? 0) + 1)
       assert.equal(busy.get(key), 1)
-      most = Math.max(most, [...busy.values()].reduce((sum, one) => sum + one, 0))
+      most = Math.max(
+        most,
+        [...busy.values()].reduce((sum, one) => sum + one, 0),
+      )
       loop.controller.add(key, 'change')
       await new Promise(resolve => setTimeout(resolve, 10))
       busy.set(key, 0)

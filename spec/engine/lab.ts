@@ -11,7 +11,7 @@ import type {
   Resource,
 } from '../../controller/engine/kind.ts'
 import { keyOf } from '../../controller/engine/kind.ts'
-import { type ReconcileRoom, type ReconcileResult, reconcile } from '../../controller/engine/reconcile.ts'
+import { type ReconcileResult, type ReconcileRoom, reconcile } from '../../controller/engine/reconcile.ts'
 import { MemoryStore } from '../../controller/engine/store/memory.ts'
 import { TaskRunner } from '../../controller/engine/tasks.ts'
 import { silentLog } from '../../controller/runtime/log.ts'

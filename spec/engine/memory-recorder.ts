@@ -18,7 +18,8 @@ export class SharedLog {
   /** Elects one writer: whoever saw another head is refused. */
   push(key: string, seen: History, next: History): void {
     if (this.blocked) throw this.blocked
-    if (this.of(key).head !== seen.head) throw new CratewrightError('LogMoved', `the log of ${key} was moved by another`)
+    if (this.of(key).head !== seen.head)
+      throw new CratewrightError('LogMoved', `the log of ${key} was moved by another`)
     this.#histories.set(key, next)
   }
 
@@ -58,7 +59,9 @@ export class MemoryRecorder implements Recorder {
       project: resource.name,
     }
     const next = drafts.reduce((history, draft) => appended(history, entryOf(history, draft, frame)), seen)
-    this.calls.push(`append ${drafts.map(({ action, event, result }) => [action, result ?? event].join(' ')).join(', ')}`)
+    this.calls.push(
+      `append ${drafts.map(({ action, event, result }) => [action, result ?? event].join(' ')).join(', ')}`,
+    )
     try {
       this.#shared.push(resource.key, seen, next)
     } catch (error) {

@@ -86,14 +86,12 @@ const priorities = fc.constantFrom<Priority>('asked', 'change', 'resync')
 const delays = fc.integer({ min: 1, max: 50_000 })
 
 const commands = [
-  fc
-    .tuple(keys, priorities)
-    .map(([key, priority]) =>
-      command(`add ${key} ${priority}`, (model, real) => {
-        model.add(key, priority)
-        real.add(key, priority)
-      }),
-    ),
+  fc.tuple(keys, priorities).map(([key, priority]) =>
+    command(`add ${key} ${priority}`, (model, real) => {
+      model.add(key, priority)
+      real.add(key, priority)
+    }),
+  ),
   fc.tuple(keys, delays, priorities).map(([key, delay, priority]) =>
     command(`addAfter ${key} ${delay} ${priority}`, (model, real) => {
       model.addAfter(key, delay, priority)
@@ -165,13 +163,16 @@ describe('the queue', () => {
     queue.add('c2', 'change')
     queue.add('r1', 'asked')
     queue.add('c1', 'resync')
-    assert.deepEqual([queue.take(), queue.take(), queue.take(), queue.take(), queue.take()], [
-      { key: 'a1', priority: 'asked' },
-      { key: 'r1', priority: 'asked' },
-      { key: 'c1', priority: 'change' },
-      { key: 'c2', priority: 'change' },
-      undefined,
-    ])
+    assert.deepEqual(
+      [queue.take(), queue.take(), queue.take(), queue.take(), queue.take()],
+      [
+        { key: 'a1', priority: 'asked' },
+        { key: 'r1', priority: 'asked' },
+        { key: 'c1', priority: 'change' },
+        { key: 'c2', priority: 'change' },
+        undefined,
+      ],
+    )
   })
 
   it('wakes when a key becomes ready: added, its time come, or added while it was worked on', () => {

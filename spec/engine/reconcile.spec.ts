@@ -22,10 +22,7 @@ describe('a run', () => {
       return { state: 'done', facts: { found: 7 } }
     }
     assert.deepEqual(await lab.run(), { state: 'settled' })
-    assert.deepEqual(seen, [
-      ['validate started'],
-      ['validate started', 'validate done', 'publish started'],
-    ])
+    assert.deepEqual(seen, [['validate started'], ['validate started', 'validate done', 'publish started']])
     assert.deepEqual(inShort(lab.history()), ['validate started', 'validate done', 'publish started', 'publish done'])
     const [started, outcome] = lab.history().entries
     assert.deepEqual([outcome?.started, outcome?.facts, outcome?.generation], [1, { found: 7 }, 1])

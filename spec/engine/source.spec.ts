@@ -3,8 +3,8 @@ import { renameSync } from 'node:fs'
 import { mock } from 'node:test'
 import { MemoryStore } from '../../controller/engine/store/memory.ts'
 import { CratewrightError } from '../../controller/runtime/errors.ts'
-import { git } from '../support/git-server.ts'
 import { never, pushFiles } from '../git/world.ts'
+import { git } from '../support/git-server.ts'
 import { type GitLab, json, makeSource } from './git-lab.ts'
 import { otherKey } from './lab.ts'
 
@@ -164,7 +164,10 @@ describe('a source', () => {
       timer.mock.restore()
     }
     assert.equal(delays.length, 30)
-    assert.ok(delays.every(delay => delay >= 45 && delay <= 55), `${delays}`)
+    assert.ok(
+      delays.every(delay => delay >= 45 && delay <= 55),
+      `${delays}`,
+    )
     assert.ok(new Set(delays).size > 20)
   })
 })

@@ -90,13 +90,16 @@ describe('the store in memory', () => {
     assert.deepEqual(after.get(thingType, 'a', 'projects')?.spec, { n: 2 })
     assert.deepEqual([before.list(otherType).length, after.list(otherType).length], [1, 0])
     assert.deepEqual([before.list(thingType).length, after.list(thingType).length], [1, 2])
-    assert.deepEqual([[...before.commits], [...after.commits]], [
-      [['s', commitA]],
+    assert.deepEqual(
+      [[...before.commits], [...after.commits]],
       [
-        ['s', commitB],
-        ['t', commitB],
+        [['s', commitA]],
+        [
+          ['s', commitB],
+          ['t', commitB],
+        ],
       ],
-    ])
+    )
     assert.deepEqual([before.problems.get('s'), after.problems.get('s')], [[problem], []])
   })
 

@@ -52,7 +52,8 @@ describe('tasks', () => {
   it('start once per id, and hand their result out once', async () => {
     const { tasks, woken } = runner()
     const one = work()
-    for (let asked = 0; asked < 3; asked++) assert.equal(tasks.for('a').run('extract', target, one.start).state, 'running')
+    for (let asked = 0; asked < 3; asked++)
+      assert.equal(tasks.for('a').run('extract', target, one.start).state, 'running')
     await turn()
     assert.equal(one.started(), 1)
     assert.deepEqual([woken, tasks.running], [[], 1])
@@ -91,14 +92,24 @@ describe('tasks', () => {
     const other = work()
     tasks.for('other').run('x', { name: 'elsewhere', limit: 1 }, other.start)
     await turn()
-    assert.deepEqual(slow.map(one => one.started()), [1, 1, 0, 0, 0])
+    assert.deepEqual(
+      slow.map(one => one.started()),
+      [1, 1, 0, 0, 0],
+    )
     assert.equal(other.started(), 1)
     slow[0]!.end('')
     await turn()
-    assert.deepEqual(slow.map(one => one.started()), [1, 1, 1, 0, 0])
+    assert.deepEqual(
+      slow.map(one => one.started()),
+      [1, 1, 1, 0, 0],
+    )
     tasks.for('new').run('x', { name: 'warehouse', limit: 4 }, work().start)
     await turn()
-    assert.deepEqual(slow.map(one => one.started()), [1, 1, 1, 1, 1], 'a raised limit counts at once')
+    assert.deepEqual(
+      slow.map(one => one.started()),
+      [1, 1, 1, 1, 1],
+      'a raised limit counts at once',
+    )
     for (const one of [...slow, other]) one.end('')
   })
 

@@ -24,7 +24,7 @@ interface Row {
   readonly project: string
   readonly table?: TableWish
   readonly at: Moment
-  readonly change: (world: World) => Promise<unknown> | void
+  readonly change: (world: World) => unknown
   /** Of the ApprovalVoid in the log. */
   readonly says: RegExp
   readonly generation: number

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import type { History } from '../../../controller/engine/kind.ts'
 import { type Phase, stateOf } from '../../../controller/kinds/requests/state.ts'
-import { parseStatement } from '../../../controller/records/statement.ts'
 import { readLog } from '../../../controller/records/log.ts'
+import { parseStatement } from '../../../controller/records/statement.ts'
 import { inShort } from '../../engine/memory-recorder.ts'
 import { ModelWorld, type PersonName, requestKey, type Trouble } from './plan-model.ts'
 
@@ -38,38 +38,83 @@ const signers = fc.constantFrom<PersonName>('dana', 'dana', 'carl', 'carl', 'rob
 const decisions = fc.constantFrom(...(['approve', 'approve', 'approve', 'reject', 'withdraw'] as const))
 
 const events: fc.Arbitrary<Event> = fc.oneof(
-  { weight: 8, arbitrary: fc.tuple(signers, decisions).map(([who, what]) => event(`${who} ${what}`, world => world.sign(who, what))) },
-  { weight: 14, arbitrary: fc.constant(event('dana and carl approve', world => (world.sign('dana', 'approve'), world.sign('carl', 'approve')))) },
-  { weight: 1, arbitrary: signers.map(who => event(`${who} approves late`, world => world.sign(who, 'approve', true))) },
+  {
+    weight: 8,
+    arbitrary: fc
+      .tuple(signers, decisions)
+      .map(([who, what]) => event(`${who} ${what}`, world => world.sign(who, what))),
+  },
+  {
+    weight: 14,
+    arbitrary: fc.constant(
+      event('dana and carl approve', world => (world.sign('dana', 'approve'), world.sign('carl', 'approve'))),
+    ),
+  },
+  {
+    weight: 1,
+    arbitrary: signers.map(who => event(`${who} approves late`, world => world.sign(who, 'approve', true))),
+  },
   { weight: 1, arbitrary: fc.constant(event('prepared is kept', world => world.remember())) },
   { weight: 2, arbitrary: writers.map(by => event(`${by ?? 'nobody'} changes`, world => world.change(by))) },
-  { weight: 2, arbitrary: fc.integer({ min: 2, max: 4 }).map(release => event(`release ${release}`, world => world.change('rob', release))) },
+  {
+    weight: 2,
+    arbitrary: fc
+      .integer({ min: 2, max: 4 })
+      .map(release => event(`release ${release}`, world => world.change('rob', release))),
+  },
   { weight: 1, arbitrary: fc.constant(event('changed back', world => world.changeBack('rob'))) },
   { weight: 1, arbitrary: fc.constant(event('documents broken', world => world.breakDocuments())) },
   { weight: 1, arbitrary: fc.constant(event('unrelated commit', world => world.touchNothing())) },
   { weight: 1, arbitrary: fc.constant(event('branch rewritten', world => world.rewrite())) },
-  { weight: 1, arbitrary: fc.boolean().map(missing => event(`missing ${missing}`, world => void (world.missing = missing))) },
-  { weight: 2, arbitrary: fc.constantFrom(1, 1, 2, undefined).map(catalogue => event(`catalogue ${catalogue}`, world => void (world.catalogue = catalogue))) },
+  {
+    weight: 1,
+    arbitrary: fc.boolean().map(missing => event(`missing ${missing}`, world => void (world.missing = missing))),
+  },
+  {
+    weight: 2,
+    arbitrary: fc
+      .constantFrom(1, 1, 2, undefined)
+      .map(catalogue => event(`catalogue ${catalogue}`, world => void (world.catalogue = catalogue))),
+  },
   { weight: 1, arbitrary: fc.constant(event('platform changed', world => void world.platform++)) },
-  { weight: 1, arbitrary: fc.integer({ min: 1, max: 2 }).map(quorum => event(`quorum ${quorum}`, world => void (world.quorum = quorum))) },
-  { weight: 1, arbitrary: fc.boolean().map(broken => event(`platform broken ${broken}`, world => void (world.platformBroken = broken))) },
-  { weight: 3, arbitrary: fc.constantFrom<Trouble>('none', 'none', 'down', 'broken').map(trouble => event(`trouble ${trouble}`, world => void (world.trouble = trouble))) },
+  {
+    weight: 1,
+    arbitrary: fc
+      .integer({ min: 1, max: 2 })
+      .map(quorum => event(`quorum ${quorum}`, world => void (world.quorum = quorum))),
+  },
+  {
+    weight: 1,
+    arbitrary: fc
+      .boolean()
+      .map(broken => event(`platform broken ${broken}`, world => void (world.platformBroken = broken))),
+  },
+  {
+    weight: 3,
+    arbitrary: fc
+      .constantFrom<Trouble>('none', 'none', 'down', 'broken')
+      .map(trouble => event(`trouble ${trouble}`, world => void (world.trouble = trouble))),
+  },
   { weight: 1, arbitrary: fc.constant(event('tampered', world => world.tamper())) },
   { weight: 1, arbitrary: fc.constant(event('restart', world => world.restart())) },
   { weight: 2, arbitrary: fc.constant({ words: 'asked', happen: () => {}, asked: true }) },
 )
 
-const worlds = fc.array(
-  fc.record({ event: events, settled: fc.boolean() }),
-  { minLength: 5, maxLength: 30, size: 'max' },
-)
+const worlds = fc.array(fc.record({ event: events, settled: fc.boolean() }), {
+  minLength: 5,
+  maxLength: 30,
+  size: 'max',
+})
 
 /** Lets the events happen, settling after most, and hands every settled world to the check. */
 function eachSettledWorld(check: (world: ModelWorld, before: History) => Promise<void> | void, runs: number) {
   const property = fc.asyncProperty(worlds, async script => {
     const world = new ModelWorld()
     await settle(world, false)
-    for (const { event: { happen, asked = false }, settled } of script) {
+    for (const {
+      event: { happen, asked = false },
+      settled,
+    } of script) {
       happen(world)
       // Some things happen before the controller has looked at the one before.
       if (!settled && !asked) continue
@@ -97,7 +142,7 @@ describe('the plan of a request, in any world', function () {
   this.slow(20_000)
 
   it('comes to rest, and then does and writes nothing more', async () => {
-    await eachSettledWorld(async (world) => {
+    await eachSettledWorld(async world => {
       const [head, published] = [world.history.head, world.published.length]
       for (const restart of [false, true]) {
         if (restart) world.restart()
@@ -169,7 +214,10 @@ describe('the plan of a request, in any world', function () {
         const closed = history.entries.filter(
           entry => entry.action === 'close' && entry.result === 'done' && entry.release === release,
         )
-        assert.deepEqual(closed.map(({ digests }) => digests?.outputs), [outputs])
+        assert.deepEqual(
+          closed.map(({ digests }) => digests?.outputs),
+          [outputs],
+        )
       }
     }, 60)
   })
@@ -225,7 +273,8 @@ function hasApproved(
   const wanted = digests as Record<string, string>
   return state.counted.some(counted => {
     const { statement } = parseStatement(Buffer.from(counted.text), counted.path)
-    if (counted.phase !== phase || counted.person !== person || counted.decision !== 'approve' || !statement) return false
+    if (counted.phase !== phase || counted.person !== person || counted.decision !== 'approve' || !statement)
+      return false
     const names = phase === 'SignOff' ? (['request', 'scope'] as const) : (['request', 'scope', 'outputs'] as const)
     return (
       statement.person === person &&

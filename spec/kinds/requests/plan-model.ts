@@ -4,15 +4,14 @@
  */
 
 import assert from 'node:assert/strict'
-import type { ApproverGroupSpec, PersonSpec, Statement } from '../../../schemas/generated/types.ts'
 import type { TableDescription, TableRequest } from '../../../controller/data/source.ts'
 import type { Context, Kind, Outcome, Plan, Resource, Snapshot } from '../../../controller/engine/kind.ts'
 import { keyOf } from '../../../controller/engine/kind.ts'
 import { type ReconcileResult, reconcile } from '../../../controller/engine/reconcile.ts'
 import { MemoryStore } from '../../../controller/engine/store/memory.ts'
 import { TaskRunner } from '../../../controller/engine/tasks.ts'
-import type { Authors } from '../../../controller/kinds/requests/authors.ts'
 import { applyRequest } from '../../../controller/kinds/requests/apply.ts'
+import type { Authors } from '../../../controller/kinds/requests/authors.ts'
 import type { RequestDocuments } from '../../../controller/kinds/requests/documents.ts'
 import {
   type Approval,
@@ -42,6 +41,7 @@ import { digestOf, sha256Hex } from '../../../controller/runtime/canonical.ts'
 import { CratewrightError, problem } from '../../../controller/runtime/errors.ts'
 import { silentLog } from '../../../controller/runtime/log.ts'
 import { generateKey, parsePrivateKey, type SshPrivateKey } from '../../../controller/runtime/ssh-key.ts'
+import type { ApproverGroupSpec, PersonSpec, Statement } from '../../../schemas/generated/types.ts'
 import { ticking } from '../../engine/lab.ts'
 import { inShort, MemoryRecorder, SharedLog } from '../../engine/memory-recorder.ts'
 
@@ -295,7 +295,9 @@ export class ModelWorld {
 
   #authors({ approvedAt }: RequestState): Authors {
     const from = this.commits.findIndex(commit => commit.oid === approvedAt) + 1
-    const wrote = this.commits.slice(from).flatMap(({ oid: commit, wrote }) => (wrote ? [{ commit, by: wrote.by }] : []))
+    const wrote = this.commits
+      .slice(from)
+      .flatMap(({ oid: commit, wrote }) => (wrote ? [{ commit, by: wrote.by }] : []))
     return {
       persons: [...new Set(wrote.flatMap(({ by }) => by ?? []))].sort(),
       coAuthors: [],

@@ -5,7 +5,7 @@ import { formatStatement, type Statement } from '../../../controller/records/sta
 import { sha256Hex } from '../../../controller/runtime/canonical.ts'
 import { signSsh } from '../../../controller/runtime/sshsig.ts'
 import { patients, phaseOf, World } from '../../support/world.ts'
-import { approveAll, explained, preparedStatement, reasonsOf, requestDetail, signed } from './helpers.ts'
+import { approveAll, explained, preparedStatement, reasonsOf, record, requestDetail, signed } from './helpers.ts'
 
 type Files = Record<string, string>
 
@@ -297,6 +297,13 @@ describe('statements', () => {
       assert.ok((await world.steps(project)).every(step => !step.startsWith('sign-off')))
     })
   }
+
+  it('are prepared with what an approver needs to know', async () => {
+    const text = (await record(world, 'projects/by-user/prepared/sign-off.yaml')) ?? ''
+    assert.match(text, /^# People who will work on it: uma, rob$/m)
+    assert.doesNotMatch(text, /^# CHANGED since/m)
+    assert.match(text, /^# {3}cohort: table clinic\.patients, columns id \(integer\), name \(text\), born \(date\)$/m)
+  })
 
   it('of an earlier generation are told from those of now', async () => {
     const { phase, generation, statements } = requestDetail(statuses.get('earlier-generation'))
