@@ -73,12 +73,18 @@ describe('a written bag', () => {
     ])
   })
 
-  it('lists every tag file but the tag manifest and signatures in the tag manifest', () => {
+  it('lists every tag file but the tag manifest itself, signatures of statements too', () => {
     const bag = buildBag(input)
     const listed = textOf(bag, 'tagmanifest-sha512.txt').trimEnd().split('\n')
     assert.deepEqual(
       listed.map(line => line.slice(130)),
-      ['bag-info.txt', 'bagit.txt', 'manifest-sha512.txt', 'statements/sign-off-dana.yaml'],
+      [
+        'bag-info.txt',
+        'bagit.txt',
+        'manifest-sha512.txt',
+        'statements/sign-off-dana.yaml',
+        'statements/sign-off-dana.yaml.sig',
+      ],
     )
     assert.equal(listed[1]?.slice(0, 128), sha512(textOf(bag, 'bagit.txt')))
   })
