@@ -393,6 +393,8 @@ async function main(): Promise<void> {
     !existsSync(join(home, 'production', second)) && voided.out.includes('more approval'),
     'a table added after the sign-off was not refused',
   )
+  const why = await cratewright(['explain', second, '--config', config])
+  must(why.out.includes('what was approved has changed since'), 'the void approval is not explained')
   say('    The approval was for other content: it is void, and nothing was extracted.')
 
   step('Forbidden: somebody changes one byte of the released data')

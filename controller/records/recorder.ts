@@ -9,7 +9,7 @@ import type { Clock } from '../runtime/clock.ts'
 import { asCratewrightError, CratewrightError } from '../runtime/errors.ts'
 import type { Log } from '../runtime/log.ts'
 import type { RecordsBranch } from './branch.ts'
-import { appended, encodeEntry, entryFile, entryOf, maxEntryBytes, readLog, whyUnreadable } from './log.ts'
+import { appended, emptyHistory, encodeEntry, entryFile, entryOf, maxEntryBytes, readLog, whyUnreadable } from './log.ts'
 
 export interface RecordsSpace {
   readonly branch: RecordsBranch
@@ -281,8 +281,10 @@ export async function readProject(
   project: string,
   signal: AbortSignal,
 ): Promise<Held> {
+  // Of a repository of its own that holds nothing yet, nothing can be read either.
+  if (tip === undefined) return { history: emptyHistory, files: new Map() }
   const folder = folderOf({ name: project })
-  const listed = tip === undefined ? [] : await branch.list(tip, folder, signal)
+  const listed = await branch.list(tip, folder, signal)
   const blobs = await branch.repository.read(
     listed.map(({ oid }) => oid),
     maxEntryBytes,

@@ -13,7 +13,7 @@ describe('a source', () => {
   let lab: GitLab
   const refused = new Set<string>()
 
-  const names = () => store.keys().map(key => key.split('/').at(-1))
+  const names = () => store.keys().map(key => key.split('/').at(-1) ?? '')
 
   beforeEach(async () => {
     refused.clear()

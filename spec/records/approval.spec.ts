@@ -11,7 +11,7 @@ function group(spec: Partial<ApproverGroupSpec>, name = 'governance'): Group {
   return { name, spec: { ...base, ...spec } }
 }
 
-const people = fc.constantFrom(...everyone)
+const people = fc.constantFrom<string>(...everyone)
 const dates = fc.constantFrom(
   undefined,
   '2026-06-14',

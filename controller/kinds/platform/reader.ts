@@ -1,6 +1,7 @@
 /** Turns the manifests of the platform repository into resources. One bad document never stops the others. */
 
 import type { Reader, ReadResult, Resource, ResourceType } from '../../engine/kind.ts'
+import { readBounded } from '../../git/read-bounded.ts'
 import type { GitRepository, Oid } from '../../git/repository.ts'
 import { asCratewrightError, CratewrightError, type Problem, problem } from '../../runtime/errors.ts'
 import { parsePublicKey } from '../../runtime/ssh-key.ts'
@@ -50,12 +51,21 @@ export class ManifestReader implements Reader {
       if (!follows) problems.push(problem('UnsafePath', `${path} is not a regular file`, { where: { file: path } }))
       return follows
     })
-    const blobs = await this.#repository.read(
+    const blobs = await readBounded(
+      this.#repository,
       regular.map(({ oid }) => oid),
       maxBytes,
       signal,
     )
-    const files = new Map(regular.map(({ path, oid }) => [path, blobs.get(oid) ?? new Uint8Array()]))
+    const files = new Map<string, Uint8Array>()
+    for (const { path, oid } of regular) {
+      const content = blobs.get(oid)
+      if (content) files.set(path, content)
+      else {
+        const message = `the file has more than the ${maxBytes} bytes that it may have`
+        problems.push(problem('DocumentTooLarge', message, { where: { file: path } }))
+      }
+    }
     const read = readManifests(files, { repository: this.#source, commit })
     return { resources: read.resources, problems: [...problems, ...read.problems] }
   }

@@ -1,9 +1,10 @@
 /** The documents of a data access request: read, checked, digested. */
 
 import type { Config, Deployment, Governance, Ingress } from '../../../schemas/generated/types.ts'
+import { readBounded } from '../../git/read-bounded.ts'
 import type { GitRepository, Oid, TreeEntry } from '../../git/repository.ts'
 import { digestOf } from '../../runtime/canonical.ts'
-import { CratewrightError, type Problem, problem } from '../../runtime/errors.ts'
+import { type Problem, problem } from '../../runtime/errors.ts'
 import { parseToml } from '../../schema/toml.ts'
 import { validate } from '../../schema/validate.ts'
 import { parseYaml } from '../../schema/yaml.ts'
@@ -97,25 +98,6 @@ function olderLayout(entries: readonly TreeEntry[], folder: string): Problem[] {
       todo: `Write what it says into ${governance}, ${ingress} and ${deployment}; \`examples/\` has ones to start from.`,
     }),
   ]
-}
-
-/** One that is larger is left out, and does not spoil the others. */
-export async function readBounded(
-  repository: GitRepository,
-  oids: readonly Oid[],
-  maxBytes: number,
-  signal: AbortSignal,
-): Promise<ReadonlyMap<Oid, Uint8Array>> {
-  try {
-    return await repository.read(oids, maxBytes, signal)
-  } catch (error) {
-    if (!(error instanceof CratewrightError) || error.code !== 'DocumentTooLarge') throw error
-    if (oids.length === 1) return new Map()
-  }
-  const found = new Map<Oid, Uint8Array>()
-  for (const oid of oids)
-    for (const [id, content] of await readBounded(repository, [oid], maxBytes, signal)) found.set(id, content)
-  return found
 }
 
 /** Reads what a request says. `prefix` is put before file names in problems. */

@@ -2,6 +2,7 @@
 
 import type { ApproverGroupSpec, Governance, PersonSpec } from '../../../schemas/generated/types.ts'
 import type { Context, History, Resource } from '../../engine/kind.ts'
+import { readBounded } from '../../git/read-bounded.ts'
 import type { GitRepository, Oid } from '../../git/repository.ts'
 import { type Barred, type Group, type GroupView, groupsFor, viewOf, whyNot } from '../../records/approval.ts'
 import {
@@ -16,7 +17,7 @@ import { sha256Hex } from '../../runtime/canonical.ts'
 import { CratewrightError, type Problem } from '../../runtime/errors.ts'
 import { approverGroupType, personType } from '../types.ts'
 import { type Authors, authorsOf, pathsIn } from './authors.ts'
-import { parseRequest, type RequestDocuments, readBounded, readFolder } from './documents.ts'
+import { parseRequest, type RequestDocuments, readFolder } from './documents.ts'
 import type { RequestSpec } from './reader.ts'
 import { type Resolved, resolveRequest } from './resolve.ts'
 import type { Tre } from './state.ts'
