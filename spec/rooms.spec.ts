@@ -40,7 +40,7 @@ describe('the rooms of the controller', () => {
       "import { a } from '../git/a.ts'",
       "import { a } from 'node:fs'",
       "import { a } from 'pg'",
-      "// as in import { wire } of the command line",
+      '// as in import { wire } of the command line',
     ])
       assert.deepEqual(found('engine/x.ts', text), [], text)
     assert.deepEqual(found('engine/store/x.ts', "import type { A } from '../../../schemas/generated/types.ts'"), [])
@@ -51,8 +51,7 @@ describe('the rooms of the controller', () => {
     for (const [at, from] of rooms.entries())
       for (const [below, to] of rooms.entries()) {
         if (from === 'main' || to === 'main') continue
-        const group = from === 'kinds' && to === 'kinds' ? '' : ''
-        const result = found(`${from}/${group}x.ts`, `import { a } from '../${to}/y.ts'`)
+        const result = found(`${from}/x.ts`, `import { a } from '../${to}/y.ts'`)
         assert.equal(result.length, below < at ? 1 : 0, `${from} imports ${to}`)
       }
   })

@@ -78,8 +78,10 @@ const settings = [
   // A server that sends under 1 KB/s for a minute is given up before the deadline.
   'http.lowSpeedLimit=1000',
   'http.lowSpeedTime=60',
-  'transfer.fsckObjects=true',
-  'fetch.fsckObjects=true',
+  // Names that would harm a checkout harm nobody here: trees are read, and each odd name is refused where it lies. With fsck one
+  // of them would stop the fetch, and with it everybody else's request. Contents are checked against their ids all the same.
+  'transfer.fsckObjects=false',
+  'fetch.fsckObjects=false',
   'protocol.version=2',
   'submodule.recurse=false',
 ]

@@ -9,7 +9,16 @@ import type { Clock } from '../runtime/clock.ts'
 import { asCratewrightError, CratewrightError } from '../runtime/errors.ts'
 import type { Log } from '../runtime/log.ts'
 import type { RecordsBranch } from './branch.ts'
-import { appended, emptyHistory, encodeEntry, entryFile, entryOf, maxEntryBytes, readLog, whyUnreadable } from './log.ts'
+import {
+  appended,
+  emptyHistory,
+  encodeEntry,
+  entryFile,
+  entryOf,
+  maxEntryBytes,
+  readLog,
+  whyUnreadable,
+} from './log.ts'
 
 export interface RecordsSpace {
   readonly branch: RecordsBranch

@@ -141,7 +141,12 @@ export const otherKey = (name: string) => keyOf(otherType, name)
 /** A clock that goes on by a second whenever it is read. */
 export function ticking(start = Date.UTC(2026, 0, 1)) {
   let now = start
-  return { now: () => new Date((now += 1000)) }
+  return {
+    now: () => {
+      now += 1000
+      return new Date(now)
+    },
+  }
 }
 
 export interface LabOptions {

@@ -72,6 +72,11 @@ export class MemoryRecorder implements Recorder {
     return next
   }
 
+  /** Reads the shared log anew, as a cached tip does after a while. */
+  forget(): void {
+    this.#seen.clear()
+  }
+
   async project(): Promise<void> {
     this.calls.push('project')
   }

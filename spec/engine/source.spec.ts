@@ -52,7 +52,7 @@ describe('a source', () => {
     await source.look(never)
     renameSync(world.bare, `${world.bare}.away`)
     assert.equal(await source.look(never), false)
-    assert.ok(source.problem?.retryable, source.problem?.code)
+    assert.equal(source.problem?.retryable, true)
     assert.deepEqual(names(), ['a'])
     await assert.rejects(source.confirm(never))
     renameSync(`${world.bare}.away`, world.bare)

@@ -11,7 +11,10 @@ import { git } from '../support/git-server.ts'
 
 const ref = 'refs/heads/cratewright/records'
 const newKey = () => parsePrivateKey(generateKey('test').private)
-const signer = (key: SshPrivateKey): CommitSigner => payload => signSsh(key, 'git', payload)
+const signer =
+  (key: SshPrivateKey): CommitSigner =>
+  payload =>
+    signSsh(key, 'git', payload)
 const [own, second, stranger] = [newKey(), newKey(), newKey()]
 const publicOf = ({ public: key }: SshPrivateKey) => key
 
@@ -27,10 +30,19 @@ describe('a records branch', () => {
     remembered = undefined
   })
 
+  function remember(tip: string): void {
+    remembered = tip
+  }
+
   /** As a new process sees it. */
   function branch(trust: Partial<RecordsTrust> = {}): RecordsBranch {
-    const memory = { read: async () => remembered, write: async (tip: string) => void (remembered = tip) }
-    return new RecordsBranch(open(world.fileUrl), ref, { signers: [publicOf(own)], root: undefined, accept: undefined, ...trust }, memory)
+    const memory = { read: async () => remembered, write: async (tip: string) => remember(tip) }
+    return new RecordsBranch(
+      open(world.fileUrl),
+      ref,
+      { signers: [publicOf(own)], root: undefined, accept: undefined, ...trust },
+      memory,
+    )
   }
 
   async function commit(parent: string | undefined, key = own): Promise<string> {
@@ -51,7 +63,10 @@ describe('a records branch', () => {
 
   /** A commit with these bytes, straight into the server. */
   async function raw(bytes: Uint8Array): Promise<string> {
-    const { stdout } = await runGit(world.bare, ['hash-object', '-t', 'commit', '-w', '--stdin'], { signal: never, input: bytes })
+    const { stdout } = await runGit(world.bare, ['hash-object', '-t', 'commit', '-w', '--stdin'], {
+      signal: never,
+      input: bytes,
+    })
     return stdout.toString().trim()
   }
 

@@ -120,7 +120,7 @@ describe('the log', () => {
     }
     const deep = (levels: number): unknown => (levels === 0 ? 1 : [deep(levels - 1)])
     assert.ok(whole({ text: '\u2028\u0085\ufeff\u{1f600}', deep: deep(20) }))
-    for (const facts of [{ text: 'a\0b' }, { ['a\0b']: 1 }, { deep: deep(80) }, { number: 2 ** 60 }])
+    for (const facts of [{ text: 'a\0b' }, { 'a\0b': 1 }, { deep: deep(80) }, { number: 2 ** 60 }])
       assert.ok(!whole(facts), JSON.stringify(facts).slice(0, 60))
     fc.assert(
       fc.property(
@@ -268,7 +268,8 @@ describe('the log', () => {
       ] as const) {
         const { problems } = readLog(new Map([[wrong, bytes]]))
         assert.equal(problems.length > 0, true, wrong)
-        assert.ok(problems[0]?.startsWith(`${wrong}:`) || problems[0]?.includes('is missing before'), problems[0])
+        const [first = ''] = problems
+        assert.ok(first.startsWith(`${wrong}:`) || first.endsWith(`is missing before ${wrong}`), first)
       }
     })
   })

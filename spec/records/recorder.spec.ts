@@ -18,7 +18,12 @@ const platformType = { group: 'platform.cratewright.dev', version: 'v1', kind: '
 
 const resource = (name = 'asthma'): Resource =>
   ({ type, key: `${type.group}/${type.kind}/projects/${name}`, namespace: 'projects', name }) as Resource
-const person = { type: platformType, key: 'platform.cratewright.dev/Person//dana', namespace: '', name: 'dana' } as Resource
+const person = {
+  type: platformType,
+  key: 'platform.cratewright.dev/Person//dana',
+  namespace: '',
+  name: 'dana',
+} as Resource
 
 const noted = (action: EntryDraft['action'], more: Partial<EntryDraft> = {}): EntryDraft => ({
   action,
@@ -39,7 +44,9 @@ function kind(projections: () => void = () => {}): Kind {
       const title = documents.get('c'.repeat(40))?.get('title')
       return [
         { path: 'crate/state.json', content: text(`${entries.length} ${Buffer.from(title ?? '').toString()}`) },
-        ...(entries.at(-1)?.event === 'outcome' ? [{ path: 'prepared/sign-off.yaml', content: text('sign here') }] : []),
+        ...(entries.at(-1)?.event === 'outcome'
+          ? [{ path: 'prepared/sign-off.yaml', content: text('sign here') }]
+          : []),
       ]
     },
   } as Partial<Kind> as Kind
@@ -66,9 +73,19 @@ describe('the recorder', () => {
   function room(instance = 'one', title = 'Asthma'): Room {
     const repository = open(world.fileUrl)
     let tip: string | undefined
-    const memory = { read: async () => tip, write: async (next: string) => void (tip = next) }
+    const memory = {
+      read: async () => tip,
+      write: async (next: string) => {
+        tip = next
+      },
+    }
     const key = parsePrivateKey(controllerKey.private)
-    const branch = new RecordsBranch(repository, ref, { signers: [key.public], root: undefined, accept: undefined }, memory)
+    const branch = new RecordsBranch(
+      repository,
+      ref,
+      { signers: [key.public], root: undefined, accept: undefined },
+      memory,
+    )
     const committer = new Committer({
       repository,
       ref,
@@ -240,7 +257,8 @@ describe('the recorder', () => {
 
     it('once, for the newest of those that come quickly', async () => {
       const { recorder } = room()
-      for (let second = 0; second < 5; second++) recorder.status(resource(), status(second % 2 ? 'True' : 'False', second))
+      for (let second = 0; second < 5; second++)
+        recorder.status(resource(), status(second % 2 ? 'True' : 'False', second))
       await recorder.flush()
       assert.equal(await commits(), 2)
       assert.deepEqual(await written(), status('False', 4))
@@ -281,7 +299,12 @@ describe('the recorder', () => {
     it('of no more than 64 KiB', async () => {
       const { recorder } = room()
       const waits = Array.from({ length: 5000 }, (_, index) => ({ reason: 'Waiting', message: `for number ${index}` }))
-      recorder.status(resource(), { ...status('False', 1), problems: [], waits, detail: { phase: 'Validated', more: 'x' } })
+      recorder.status(resource(), {
+        ...status('False', 1),
+        problems: [],
+        waits,
+        detail: { phase: 'Validated', more: 'x' },
+      })
       await recorder.flush()
       assert.ok((await show(path)).length < 64 * 1024)
       assert.deepEqual(JSON.parse(await show(path)).detail, { phase: 'Validated' })

@@ -17,7 +17,13 @@ const fine: Room = {
 const specs: Record<string, unknown> = {
   Person: { displayName: 'Dana', emails: [], keys: ['a', 'b'] },
   Repository: { url: 'file:///x' },
-  ApproverGroup: { phases: ['SignOff', 'Disclosure'], projects: [], sources: [], members: [{ person: 'dana' }], quorum: 1 },
+  ApproverGroup: {
+    phases: ['SignOff', 'Disclosure'],
+    projects: [],
+    sources: [],
+    members: [{ person: 'dana' }],
+    quorum: 1,
+  },
   SourceConnection: { type: 'postgresql', host: 'db', port: 5432 },
   FileStore: { type: 'directory', staging: '/s', production: '/p' },
 }
@@ -28,9 +34,24 @@ async function look(name: string, room: Partial<Room> = {}, { persons = ['dana']
   const personKind = kinds.find(({ type }) => type.kind === 'Person') as Kind
   const store = new MemoryStore(() => false)
   const origin = { repository: 'platform', commit: 'a'.repeat(40), where: { file: 'x.yaml' } }
-  const declared = persons.map(person => ({ type: personKind.type, namespace: '', name: person, spec: specs.Person, problems: [], origin }))
+  const declared = persons.map(person => ({
+    type: personKind.type,
+    namespace: '',
+    name: person,
+    spec: specs.Person,
+    problems: [],
+    origin,
+  }))
   store.replace('platform', origin.commit, { resources: declared, problems: [] })
-  const resource = { type: kind.type, name: 'one', namespace: '', key: 'k', spec: specs[name], problems: [], origin } as unknown as Resource
+  const resource = {
+    type: kind.type,
+    name: 'one',
+    namespace: '',
+    key: 'k',
+    spec: specs[name],
+    problems: [],
+    origin,
+  } as unknown as Resource
   const observed = await kind.observe(resource, { snapshot: store.snapshot(), connect } as Context)
   const plan: Plan = kind.plan(resource, observed)
   return { kind, plan, report: kind.report(resource, observed, plan) }
@@ -46,7 +67,10 @@ describe('a kind of the platform', () => {
   ] as const)
     it(`is Ready where nothing stands in its way: ${name}`, async () => {
       const { report, plan } = await look(name)
-      assert.deepEqual([report.ready, report.stalled, report.progressing, report.message], [true, false, false, message])
+      assert.deepEqual(
+        [report.ready, report.stalled, report.progressing, report.message],
+        [true, false, false, message],
+      )
       assert.deepEqual(plan, { steps: [], waits: [], later: [] })
     })
 

@@ -29,75 +29,51 @@ const moves: Record<Phase, readonly Phase[]> = {
 interface Event {
   readonly words: string
   readonly happen: (world: ModelWorld) => void
-  readonly asked?: boolean
+  readonly asked: boolean
 }
 
-const event = (words: string, happen: (world: ModelWorld) => void): Event => ({ words, happen })
-const writers = fc.constantFrom<PersonName | undefined>('rob', 'rob', 'rob', 'dana', undefined)
-const signers = fc.constantFrom<PersonName>('dana', 'dana', 'carl', 'carl', 'rob', 'eve')
-const decisions = fc.constantFrom(...(['approve', 'approve', 'approve', 'reject', 'withdraw'] as const))
+const always = (weight: number, words: string, happen: Event['happen'], asked = false) => ({
+  weight,
+  arbitrary: fc.constant<Event>({ words, happen, asked }),
+})
+
+function each<Value>(weight: number, values: fc.Arbitrary<Value>, happen: (world: ModelWorld, value: Value) => void) {
+  const toEvent = (value: Value): Event => ({
+    words: `${happen} of ${JSON.stringify(value)}`,
+    happen: world => happen(world, value),
+    asked: false,
+  })
+  return { weight, arbitrary: values.map(toEvent) }
+}
+
+const set = (world: ModelWorld, change: Partial<ModelWorld>) => void Object.assign(world, change)
+const one = fc.constantFrom
+const writers = one<PersonName | undefined>('rob', 'rob', 'rob', 'dana', undefined)
+const signers = one<PersonName>('dana', 'dana', 'carl', 'carl', 'rob', 'eve')
+const decisions = one(...(['approve', 'approve', 'approve', 'reject', 'withdraw'] as const))
 
 const events: fc.Arbitrary<Event> = fc.oneof(
-  {
-    weight: 8,
-    arbitrary: fc
-      .tuple(signers, decisions)
-      .map(([who, what]) => event(`${who} ${what}`, world => world.sign(who, what))),
-  },
-  {
-    weight: 14,
-    arbitrary: fc.constant(
-      event('dana and carl approve', world => (world.sign('dana', 'approve'), world.sign('carl', 'approve'))),
-    ),
-  },
-  {
-    weight: 1,
-    arbitrary: signers.map(who => event(`${who} approves late`, world => world.sign(who, 'approve', true))),
-  },
-  { weight: 1, arbitrary: fc.constant(event('prepared is kept', world => world.remember())) },
-  { weight: 2, arbitrary: writers.map(by => event(`${by ?? 'nobody'} changes`, world => world.change(by))) },
-  {
-    weight: 2,
-    arbitrary: fc
-      .integer({ min: 2, max: 4 })
-      .map(release => event(`release ${release}`, world => world.change('rob', release))),
-  },
-  { weight: 1, arbitrary: fc.constant(event('changed back', world => world.changeBack('rob'))) },
-  { weight: 1, arbitrary: fc.constant(event('documents broken', world => world.breakDocuments())) },
-  { weight: 1, arbitrary: fc.constant(event('unrelated commit', world => world.touchNothing())) },
-  { weight: 1, arbitrary: fc.constant(event('branch rewritten', world => world.rewrite())) },
-  {
-    weight: 1,
-    arbitrary: fc.boolean().map(missing => event(`missing ${missing}`, world => void (world.missing = missing))),
-  },
-  {
-    weight: 2,
-    arbitrary: fc
-      .constantFrom(1, 1, 2, undefined)
-      .map(catalogue => event(`catalogue ${catalogue}`, world => void (world.catalogue = catalogue))),
-  },
-  { weight: 1, arbitrary: fc.constant(event('platform changed', world => void world.platform++)) },
-  {
-    weight: 1,
-    arbitrary: fc
-      .integer({ min: 1, max: 2 })
-      .map(quorum => event(`quorum ${quorum}`, world => void (world.quorum = quorum))),
-  },
-  {
-    weight: 1,
-    arbitrary: fc
-      .boolean()
-      .map(broken => event(`platform broken ${broken}`, world => void (world.platformBroken = broken))),
-  },
-  {
-    weight: 3,
-    arbitrary: fc
-      .constantFrom<Trouble>('none', 'none', 'down', 'broken')
-      .map(trouble => event(`trouble ${trouble}`, world => void (world.trouble = trouble))),
-  },
-  { weight: 1, arbitrary: fc.constant(event('tampered', world => world.tamper())) },
-  { weight: 1, arbitrary: fc.constant(event('restart', world => world.restart())) },
-  { weight: 2, arbitrary: fc.constant({ words: 'asked', happen: () => {}, asked: true }) },
+  each(8, fc.tuple(signers, decisions), (world, [who, what]) => world.sign(who, what)),
+  each(14, one(['dana', 'carl'] as const), (world, all) => {
+    for (const who of all) world.sign(who, 'approve')
+  }),
+  each(1, signers, (world, who) => world.sign(who, 'approve', true)),
+  always(1, 'what is prepared is kept', world => world.remember()),
+  each(2, writers, (world, by) => world.change(by)),
+  each(2, one(2, 3, 4), (world, release) => world.change('rob', release)),
+  always(1, 'changed back', world => world.changeBack('rob')),
+  always(1, 'documents broken', world => world.breakDocuments()),
+  always(1, 'unrelated commit', world => world.touchNothing()),
+  always(1, 'branch rewritten', world => world.rewrite()),
+  each(1, fc.boolean(), (world, missing) => set(world, { missing })),
+  each(2, one(1, 1, 2, undefined), (world, catalogue) => set(world, { catalogue })),
+  always(1, 'platform changed', world => set(world, { platform: world.platform + 1 })),
+  each(1, one(1, 2), (world, quorum) => set(world, { quorum })),
+  each(1, fc.boolean(), (world, platformBroken) => set(world, { platformBroken })),
+  each(3, one<Trouble>('none', 'none', 'down', 'broken'), (world, trouble) => set(world, { trouble })),
+  always(1, 'tampered', world => world.tamper()),
+  always(1, 'restart', world => world.restart()),
+  always(2, 'asked', () => {}, true),
 )
 
 const worlds = fc.array(fc.record({ event: events, settled: fc.boolean() }), {
@@ -112,7 +88,7 @@ function eachSettledWorld(check: (world: ModelWorld, before: History) => Promise
     const world = new ModelWorld()
     await settle(world, false)
     for (const {
-      event: { happen, asked = false },
+      event: { happen, asked },
       settled,
     } of script) {
       happen(world)
@@ -156,11 +132,13 @@ describe('the plan of a request, in any world', function () {
     }, 60)
   })
 
-  it('comes to rest where what failed for good is asked for again', async () => {
+  it('ends what it begins because a person asked', async () => {
     await eachSettledWorld(async world => {
+      const { entries } = world.history
       await settle(world, true)
-      assert.notEqual(world.trouble === 'down' ? undefined : world.history.open?.action, 'validate')
-    }, 30)
+      const { open } = world.history
+      if (world.trouble !== 'down') assert.ok(!open || open.number <= entries.length, `${open?.action} is left open`)
+    }, 40)
   })
 
   it('plans nothing that is done, unless what was done is void', async () => {

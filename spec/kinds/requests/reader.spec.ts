@@ -170,14 +170,15 @@ describe('a tree that is not made of plain files', () => {
     assert.deepEqual((await world.steps('good')).slice(0, steps.length), steps)
   })
 
-  it('is not taken over from the server at all where a name leads out of its folder', async () => {
+  it('is refused where a name leads out of its folder, and the others go on', async () => {
     const tip = await git(world.bare('projects'), 'rev-parse', 'refs/heads/main')
     const steps = await world.steps('good')
     await addDotDot(world, 'projects/good')
     const after = await world.run()
-    assert.equal(after.get('good'), undefined)
-    assert.equal(after.get('projects')?.report.reason, 'GitFailed')
-    assert.match(after.get('projects')?.report.message ?? '', /contains '\.\.'/)
+    assert.deepEqual(reasonsOf(after.get('good')), ['UnsafePath'])
+    assert.match(after.get('good')?.waits[0]?.message ?? '', /leads out of its folder/)
+    assert.equal(after.get('projects')?.report.ready, true)
+    assert.equal(phaseOf(after.get('executable')), 'Validated')
     assert.deepEqual(await world.steps('good'), steps)
     await git(world.bare('projects'), 'update-ref', 'refs/heads/main', tip)
     assert.equal(phaseOf((await world.run()).get('good')), 'Validated')
