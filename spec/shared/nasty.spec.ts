@@ -25,6 +25,8 @@ interface Ingress {
   datasets: { name: string; schema_name: string; tables: { name: string; columns: { name: string }[] }[] }[]
 }
 
+type Column = ExpectedRelations['relations'][number]['columns'][number]
+
 const cases: readonly Case[] = [
   {
     example: 'request-sakila',
@@ -94,7 +96,7 @@ for (const { example, project, scripts, expected: expectedFile, tables } of case
           )
           assert.equal(rows.length, relation.rows, name)
           for (const [position, { name: column }] of table.columns.entries()) {
-            const wanted = relation.columns.find(one => one.name === column)
+            const wanted: Column | undefined = relation.columns.find(one => one.name === column)
             assert.ok(wanted, `${name}.${column}`)
             if (wanted.volatile || wanted.type === 'xml') continue
             const texts: (string | null)[] = rows.map(row => asText(row[position] ?? null, wanted.type))
