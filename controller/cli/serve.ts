@@ -1,9 +1,10 @@
 /** `cratewright serve`: watches and reconciles until it is told to stop. */
 
+import { requestType } from '../kinds/requests/reader.ts'
 import { type Command, commonOptions, exit } from './command.ts'
 import { holdFolder } from './hold.ts'
 import { openSession } from './session.ts'
-import { wire } from './wire.ts'
+import { type Wired, wire } from './wire.ts'
 
 /** Milliseconds after which everything is looked at again, whether or not something seems to have changed. */
 const resync = 10 * 60_000
@@ -22,7 +23,7 @@ export const serveCommand: Command = {
     const hold = await holdFolder(bootstrap.folder, () => look())
     const { signal } = io
     const wired = await wire(bootstrap, { log, redactor, signal, resync, pushInterval })
-    look = () => void wired.controller.lookNow()
+    look = () => void lookAsAsked(wired)
     log.info('serving', { folder: bootstrap.folder })
     // The server and the timers do not hold the process; this does, until the signal.
     const alive = setInterval(() => {}, 60_000)
@@ -40,4 +41,10 @@ export const serveCommand: Command = {
     }
     return exit.ok
   },
+}
+
+/** A person asked: what only waits for that is tried again too. */
+async function lookAsAsked({ controller, store }: Wired): Promise<void> {
+  await controller.lookNow()
+  for (const key of store.keys()) if (key.includes(`/${requestType.kind}/`)) controller.add(key, 'asked')
 }

@@ -24,7 +24,7 @@ export class GitSource {
   readonly #options: GitSourceOptions
   #looking: Promise<boolean> | undefined
   #timer: NodeJS.Timeout | undefined
-  #stopped = false
+  #watching: AbortController | undefined
   #tip: Oid | undefined
   /** The tip that was looked at last, whether it could be read or not; undefined where the server did not say. */
   #looked: Oid | undefined
@@ -73,10 +73,13 @@ export class GitSource {
     return (await repository.resolve(ref, signal)) === this.#tip
   }
 
-  /** Looks again and again until the signal is aborted. */
+  /** Looks again and again until it is stopped or the signal is aborted. */
   watch(signal: AbortSignal, onLooked: () => void): void {
+    this.stop()
+    const watching = new AbortController()
+    this.#watching = watching
     const again = () => {
-      if (signal.aborted || this.#stopped) return
+      if (signal.aborted || watching.signal.aborted) return
       this.#timer = setTimeout(
         () => void this.look(signal).then(onLooked).finally(again),
         this.#options.interval * (0.9 + 0.2 * Math.random()),
@@ -87,9 +90,9 @@ export class GitSource {
     again()
   }
 
-  /** Ends watching; what was read stays in the store. */
+  /** Ends watching, which may begin again; what was read stays in the store. */
   stop(): void {
-    this.#stopped = true
+    this.#watching?.abort()
     clearTimeout(this.#timer)
   }
 

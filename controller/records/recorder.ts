@@ -65,6 +65,8 @@ interface Held {
 const headFile = 'head.json'
 /** Milliseconds that a status waits for a newer one before it is written. */
 const statusDelay = 2_000
+/** Milliseconds after which one that could not be written is tried again. */
+const statusRetry = 30_000
 const statusBatch = 50
 /** Bytes of a status. */
 const maxStatus = 64 * 1024
@@ -186,6 +188,9 @@ export class GitRecorder implements Recorder {
       this.#statuses.delete(key)
       const { code, message } = asCratewrightError(error)
       this.#options.log.warn('a status could not be written', { key, code, error: message })
+      // Approvers read from it who may sign: it is tried again, unless a newer one is there by then.
+      if (!this.#unwritten.has(key)) this.#unwritten.set(key, write)
+      this.#timer ??= setTimeout(() => void this.flush(), statusRetry).unref()
     }
   }
 
@@ -207,12 +212,14 @@ export class GitRecorder implements Recorder {
     const bytes =
       whole.byteLength <= maxStatus ? whole : Buffer.from(`${canonicalJson({ ...cut(content), conditions })}\n`)
     if (present && Buffer.from(present).equals(bytes)) return
-    await committer.submit({
+    const change = {
       files: [{ path, content: bytes }],
       preconditions: [],
       message: `Show the status of ${type.kind} ${name}`,
       time: this.#options.clock.now(),
-    })
+    }
+    // Somebody waits for what a request says of itself.
+    await committer.submit(change, { urgent: this.#hasLog(resource) })
   }
 
   #redacted(draft: EntryDraft): EntryDraft {
@@ -257,10 +264,9 @@ export class GitRecorder implements Recorder {
   async #movedUnderUs(resource: Resource, held: Held, tip: Oid | undefined, signal: AbortSignal): Promise<boolean> {
     const { branch } = this.#space(resource)
     if (tip === undefined || tip === held.seen) return false
-    held.seen = tip
     const [head] = await branch.repository.ids([{ commit: tip, path: `${folderOf(resource)}/${headFile}` }], signal)
-    if (head === undefined) return false
-    const content = (await branch.repository.read([head], 4096, signal)).get(head)
+    const content = head && (await branch.repository.read([head], 4096, signal)).get(head)
+    held.seen = tip
     const entries = content
       ? (JSON.parse(Buffer.from(content).toString('utf8')) as { entries?: number }).entries
       : undefined

@@ -78,8 +78,9 @@ describe('two controllers with one key, each with its folder', () => {
     await first.ended
     assert.equal(phaseOf((await world.run({ config: configs[1] })).get('held')), 'Staged')
     await world.disclose('dana', 'held')
-    const ended = await Promise.all(configs.map(config => startCommand(config, 'reconcile', 'held').ended))
+    const ended = await Promise.all(configs.map(config => startCommand(config, 'reconcile', 'held', '--once').ended))
     for (const { err } of ended) assert.doesNotMatch(err, /LogMoved/)
+    await world.run()
     await assertPublished(world, 'held')
     assert.deepEqual(await world.steps('held'), calmLife)
   })

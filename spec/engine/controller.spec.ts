@@ -74,7 +74,11 @@ class Loop {
 const thing = (...steps: ReturnType<typeof step>[]) => json('Thing', { steps })
 const create = thing(step('create', 'noted'))
 const until = async (holds: () => boolean) => {
-  while (!holds()) await new Promise(resolve => setTimeout(resolve, 5))
+  const deadline = Date.now() + 10_000
+  while (!holds()) {
+    assert.ok(Date.now() < deadline, 'it never came')
+    await new Promise(resolve => setTimeout(resolve, 5))
+  }
 }
 
 describe('the loop', () => {
@@ -270,6 +274,17 @@ describe('the loop', () => {
     await pushFiles(second.world, { 'y.json': create })
     await loop.controller.lookNow()
     assert.equal(loop.store.get(thingKey('y')), undefined)
+
+    loop.controller.watch()
+    await loop.push({ 'second.json': json('Repository') })
+    assert.ok(loop.store.get(thingKey('y')))
+    await pushFiles(second.world, { 'z.json': create })
+    await until(() => loop.store.get(thingKey('z')) !== undefined)
+    await loop.push({ 'second.json': undefined })
+    const { commit } = second.source
+    await pushFiles(second.world, { 'later.json': create })
+    await new Promise(resolve => setTimeout(resolve, 200))
+    assert.equal(second.source.commit, commit)
   })
 
   it('lets go when the process ends, without outcomes', async () => {

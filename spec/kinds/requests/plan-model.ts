@@ -91,8 +91,9 @@ export class ModelWorld {
   platform = 1
   quorum = 1
   platformBroken = false
-  /** What meets every task. */
+  /** What meets tasks, and which. */
   trouble: Trouble = 'none'
+  troubled: 'all' | 'publish' = 'all'
   staged: { outputs: string; whole: boolean } | undefined
   readonly published: { release: number; outputs: string }[] = []
   plans = 0
@@ -293,7 +294,7 @@ export class ModelWorld {
     return [{ name: 'governance', spec: spec as unknown as ApproverGroupSpec }]
   }
 
-  #authors({ approvedAt }: RequestState): Authors {
+  authors({ approvedAt }: RequestState): Authors {
     const from = this.commits.findIndex(commit => commit.oid === approvedAt) + 1
     const wrote = this.commits
       .slice(from)
@@ -334,7 +335,7 @@ export class ModelWorld {
     const known = { state, history, head: this.head.oid, documents, persons, groups, platformProblems, asked, tre }
     const nothing = { changes: [], resolved: undefined, resolveProblems: [], authors: undefined, approval: undefined }
     if (resource.missing || !documents) return { ...known, ...nothing, headTime: 0 }
-    const authors = this.#authors(state)
+    const authors = this.authors(state)
     const { resolved, problems } = resolveRequest(documents, name, 'projects/asthma', snapshot)
     const phase = waitingFor(state)
     return {
@@ -406,19 +407,20 @@ export class ModelWorld {
           : { tables: this.#describe(tables), findings: [] },
     }
     const targetOf = async () => {
-      this.#meetTrouble()
+      this.#meetTrouble('validate')
       return {}
     }
     return { openSource: () => source, targetOf } as unknown as RequestRoom
   }
 
-  #meetTrouble(): void {
+  #meetTrouble(action: RequestStep['action']): void {
+    if (this.troubled !== 'all' && this.troubled !== action) return
     if (this.trouble === 'down') throw new CratewrightError('SourceUnreachable', 'the server is down')
     if (this.trouble === 'broken') throw new CratewrightError('HostNotAllowed', 'the host is not allowed')
   }
 
   #move(action: 'stage-transfer' | 'close' | 'publish', context: Context): Outcome {
-    this.#meetTrouble()
+    this.#meetTrouble(action)
     const state = stateOf(context.history)
     const documents = this.#documents()!
     const refuse = (what: 'scope' | 'staged'): Outcome => ({
