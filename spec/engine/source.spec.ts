@@ -151,6 +151,15 @@ describe('a source', () => {
     }
   })
 
+  it('is watched once, however often that is asked for', async () => {
+    const { source } = lab
+    let looks = 0
+    for (let times = 0; times < 3; times++) source.watch(never, () => looks++)
+    source.stop()
+    await new Promise(resolve => setTimeout(resolve, 300))
+    assert.equal(looks, 0)
+  })
+
   it('is not looked at on the beat of the others', async () => {
     const delays: number[] = []
     const timer = mock.method(globalThis, 'setTimeout', ((_: () => void, delay: number) => {

@@ -31,7 +31,7 @@ const text = fc
   .oneof(fc.string(), fc.string({ unit: 'binary' }))
   .filter(one => one.isWellFormed() && !one.includes('\0'))
 const facts = fc.dictionary(
-  fc.string({ minLength: 1 }),
+  fc.string({ minLength: 1 }).filter(name => name !== '__proto__'),
   fc.oneof(text, fc.integer(), fc.boolean(), fc.array(fc.record({ path: text, size: fc.nat() }), { maxLength: 3 })),
   { maxKeys: 4 },
 )
@@ -120,7 +120,13 @@ describe('the log', () => {
     }
     const deep = (levels: number): unknown => (levels === 0 ? 1 : [deep(levels - 1)])
     assert.ok(whole({ text: '\u2028\u0085\ufeff\u{1f600}', deep: deep(20) }))
-    for (const facts of [{ text: 'a\0b' }, { 'a\0b': 1 }, { deep: deep(80) }, { number: 2 ** 60 }])
+    for (const facts of [
+      { text: 'a\0b' },
+      { 'a\0b': 1 },
+      JSON.parse('{"__proto__": 1}'),
+      { deep: deep(80) },
+      { number: 2 ** 60 },
+    ])
       assert.ok(!whole(facts), JSON.stringify(facts).slice(0, 60))
     fc.assert(
       fc.property(

@@ -255,6 +255,43 @@ describe('the plan of a request, in any world', function () {
     assert.deepEqual([world.state.phase, world.state.counted], ['Validated', []])
   })
 
+  it('does not count the approval of who wrote what is to be approved, until it was approved by others', async () => {
+    const world = new ModelWorld()
+    world.change('dana')
+    await settle(world, false)
+    world.sign('dana', 'approve')
+    await settle(world, false)
+    assert.deepEqual([world.state.phase, world.state.counted], ['Validated', []])
+    world.sign('carl', 'approve')
+    await settle(world, false)
+    assert.equal(world.state.phase, 'Staged')
+  })
+
+  it('leaves a published release as it is, and goes on with the next', async () => {
+    const world = await published()
+    const { head } = world.history
+    world.change('rob')
+    await settle(world, false)
+    assert.deepEqual([world.state.phase, world.lastPlan?.waits[0]?.reason], ['Published', 'ReleaseTaken'])
+    assert.equal(world.history.head, head)
+    world.change('rob', 2)
+    await settle(world, false)
+    assert.deepEqual([world.state.phase, world.state.release], ['Validated', 2])
+  })
+
+  it('does not fill a sealed release again, where what was approved changed before it was published', async () => {
+    const world = await published(() => ({ trouble: 'down', troubled: 'publish' }))
+    assert.equal(world.state.phase, 'Disclosed')
+    set(world, { trouble: 'none', catalogue: 2 })
+    await settle(world, false)
+    assert.deepEqual([world.state.closing, world.lastPlan?.waits[0]?.reason], [undefined, 'ReleaseTaken'])
+    await settle(world, true)
+    assert.deepEqual([world.published, world.state.staging], [[], undefined])
+    world.change('rob', 2)
+    await settle(world, false)
+    assert.deepEqual([world.state.phase, world.state.release], ['Validated', 2])
+  })
+
   it('publishes in the end where people approve and nothing stands in the way', async () => {
     const happy = fc.record({ quorum: fc.integer({ min: 1, max: 2 }), restarts: fc.boolean(), noise: fc.boolean() })
     await fc.assert(
@@ -276,6 +313,18 @@ describe('the plan of a request, in any world', function () {
     )
   })
 })
+
+/** Walked as far as it goes; `trouble` comes before the disclosure. */
+async function published(trouble: () => Partial<ModelWorld> = () => ({})): Promise<ModelWorld> {
+  const world = new ModelWorld()
+  await settle(world, false)
+  world.sign('dana', 'approve')
+  await settle(world, false)
+  set(world, trouble())
+  world.sign('dana', 'approve')
+  await settle(world, false)
+  return world
+}
 
 function hasApproved(
   state: ReturnType<typeof stateOf>,

@@ -97,6 +97,7 @@ export class ModelWorld {
   staged: { outputs: string; whole: boolean } | undefined
   readonly published: { release: number; outputs: string }[] = []
   plans = 0
+  lastPlan: Plan<RequestStep> | undefined
   #stop = new AbortController()
   #recorder!: MemoryRecorder
   #tasks!: TaskRunner
@@ -223,7 +224,8 @@ export class ModelWorld {
 
   #plan(resource: Resource<RequestSpec>, observed: RequestObserved): Plan<RequestStep> {
     this.plans++
-    return planRequest(resource, observed)
+    this.lastPlan = planRequest(resource, observed)
+    return this.lastPlan
   }
 
   #release(): number {
