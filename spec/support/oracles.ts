@@ -1,5 +1,5 @@
 /**
- * The independent tools of /work/shared/oracles (bagit-python, roc-validator), in a Python virtual environment: the one that
+ * The independent tools of `../shared/oracles` (bagit-python, roc-validator), in a Python virtual environment: the one that
  * CRATEWRIGHT_ORACLES names, or one in the cache folder, made at first use unless CRATEWRIGHT_NO_ORACLES is set.
  */
 
@@ -26,7 +26,7 @@ export function oraclesOrSkip(test: Test): string {
   return 'bin' in found ? found.bin : skip(test, `no oracles: ${found.reason}`)
 }
 
-/** A path below /work/shared; skips the test, and says why, where it is absent. */
+/** A path below `../shared`; skips the test, and says why, where it is absent. */
 export function sharedOrSkip(test: Test, path: string): string {
   const absolute = join(shared, path)
   return existsSync(absolute) ? absolute : skip(test, `${absolute} is absent`)
