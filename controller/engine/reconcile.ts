@@ -101,6 +101,9 @@ async function runRound(
   const plan: Plan = blocked.length > 0 ? { steps: [], waits: blocked, later: [] } : kind.plan(resource, observed)
   setStatus(resource, room, kind.report(resource, observed, plan), plan)
 
+  // What is no longer planned is no longer worked on: its request was withdrawn or broken meanwhile. Its end wakes the resource.
+  if (blocked.length === 0 && plan.steps.length === 0 && tasks.cancel(resource.key)) return { state: 'running' }
+
   // What takes long is said while it runs; what is over at once is overwritten before it is written.
   if (plan.steps.length > 0) recorder.status(resource, publicStatus(resource, store.status(resource.key)))
   let written = history

@@ -185,6 +185,26 @@ describe('a run', () => {
     ])
   })
 
+  it('cancels work that is no longer planned', async () => {
+    const lab = new Lab()
+    lab.declare([step('stage-transfer')])
+    const cancelled = Promise.withResolvers<void>()
+    lab.thing.behaviour.apply = async (_, { tasks }) =>
+      tasks.run(
+        'x',
+        { name: 't', limit: 1 },
+        signal => new Promise((_, fail) => signal.addEventListener('abort', () => fail(cancelled.resolve()))),
+      ) as Outcome
+    assert.equal((await lab.run()).state, 'running')
+    lab.declare([], 'asthma', commitB)
+    assert.equal((await lab.run()).state, 'running')
+    await cancelled.promise
+    await lab.tasks.idle()
+    assert.deepEqual(lab.woken, [thingKey('asthma')], 'its end wakes the resource')
+    assert.deepEqual(await lab.run(), { state: 'settled' })
+    assert.deepEqual(inShort(lab.history()), ['stage-transfer started'])
+  })
+
   it('resumes after a restart what it had open itself', async () => {
     const shared = new SharedLog()
     const before = new Lab({ shared })
