@@ -11,7 +11,7 @@ import { CratewrightError } from '../runtime/errors.ts'
 
 export interface Clone {
   readonly folder: string
-  /** The clone's own objects, read as any repository is. */
+  /** The clone's own objects, read without a checkout. */
   readonly repository: GitRepository
   /** A ref as the clone knows it: its own branch, or the one last fetched from `origin`; the one that is ahead. */
   branch(name: string, signal: AbortSignal): Promise<{ ref: string; oid: Oid } | undefined>

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { RepositorySpec } from '../../schemas/generated/types.ts'
 import type { Condition } from '../engine/conditions.ts'
-import type { Resource } from '../engine/kind.ts'
+import type { Resource, Wait } from '../engine/kind.ts'
 import { repositoryType } from '../kinds/types.ts'
 import { CratewrightError } from '../runtime/errors.ts'
 import type { Io } from './command.ts'
@@ -27,12 +27,7 @@ export interface StatusView {
     readonly where?: { readonly file: string; readonly line?: number; readonly column?: number }
   }[]
   readonly next: readonly string[]
-  readonly waits: readonly {
-    readonly reason: string
-    readonly message: string
-    readonly todo?: string
-    readonly on?: readonly string[]
-  }[]
+  readonly waits: readonly Wait[]
   readonly later: readonly string[]
   readonly detail: {
     readonly phase?: string

@@ -3,7 +3,7 @@
 import type { Oid } from '../../git/repository.ts'
 import type { Problem } from '../../runtime/errors.ts'
 import type { Condition } from '../conditions.ts'
-import type { Key, ReadResult, Resource, Snapshot, StatusReport } from '../kind.ts'
+import type { Key, ReadResult, Resource, Snapshot, StatusReport, Wait } from '../kind.ts'
 
 export interface StoredStatus {
   readonly conditions: readonly Condition[]
@@ -16,12 +16,7 @@ export interface StoredStatus {
   readonly next: readonly string[]
   /** SHA-256 of the RFC 8785 JSON of the plan's steps; absent where there are none. */
   readonly planDigest?: string
-  readonly waits: readonly {
-    readonly reason: string
-    readonly message: string
-    readonly todo?: string
-    readonly on?: readonly string[]
-  }[]
+  readonly waits: readonly Wait[]
   readonly later: readonly string[]
 }
 
@@ -36,6 +31,6 @@ export interface Store {
   snapshot(): Snapshot
   status(key: Key): StoredStatus | undefined
   setStatus(key: Key, status: StoredStatus): void
-  /** Called with the key of each resource whose spec, origin or readiness changed. */
+  /** Called with the key of each resource whose spec, problems or readiness changed. */
   onChange(listener: (key: Key, what: 'spec' | 'ready') => void): void
 }

@@ -149,6 +149,18 @@ export interface RequestState {
   readonly halted: { readonly action: LogEntry['action']; readonly code: string; readonly message: string } | undefined
 }
 
+/** Nothing is checked, approved or extracted of the content yet: how a generation begins, and where a void scope leads back to. */
+const unchecked = {
+  validation: undefined,
+  counted: [],
+  signOff: undefined,
+  staging: undefined,
+  stagingVoid: undefined,
+  disclosure: undefined,
+  closing: undefined,
+  halted: undefined,
+} satisfies Partial<RequestState>
+
 const nothing: RequestState = {
   phase: 'Requested',
   id: undefined,
@@ -161,19 +173,12 @@ const nothing: RequestState = {
   folder: '',
   seen: '',
   since: 0,
-  validation: undefined,
-  counted: [],
-  signOff: undefined,
-  staging: undefined,
-  stagingVoid: undefined,
-  disclosure: undefined,
-  closing: undefined,
+  ...unchecked,
   closedRelease: 0,
   publishedRelease: 0,
   published: undefined,
   approvedAt: undefined,
   approvedDigest: undefined,
-  halted: undefined,
 }
 
 export function stateOf(history: History): RequestState {
@@ -296,19 +301,7 @@ function renewed(state: RequestState, entry: LogEntry): RequestState {
 /** A step refused to go on. What it found decides how far back the request goes. */
 function voided(state: RequestState, entry: LogEntry): RequestState {
   const what = facts<{ void?: 'scope' | 'staged' }>(entry).void
-  if (what === 'scope') {
-    return {
-      ...state,
-      validation: undefined,
-      counted: [],
-      signOff: undefined,
-      staging: undefined,
-      stagingVoid: undefined,
-      disclosure: undefined,
-      closing: undefined,
-      halted: undefined,
-    }
-  }
+  if (what === 'scope') return { ...state, ...unchecked }
   if (what === 'staged') {
     const counted = state.counted.filter(({ phase }) => phase === 'SignOff')
     return {

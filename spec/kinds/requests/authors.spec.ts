@@ -105,7 +105,7 @@ describe('a merge of a request', () => {
     return { ...made.platform(), 'approvers.yaml': [{ kind: 'ApproverGroup', metadata: { name: 'admins' }, spec }] }
   }
 
-  /** Rob asks on a branch, main moves on, and it is merged: as any merge would be, or with a change of its own. */
+  /** Rob asks on a branch, main moves on, and it is merged: plainly, or with a change of the merge’s own. */
   async function merge(project: string, change?: object): Promise<void> {
     const bare = world.bare('projects')
     const wish = await world.commit('rob', world.requestFiles(project, cohort), { branch: `wish-${project}` })
