@@ -37,7 +37,7 @@ export type GiteaVisibility = 'private' | 'limited' | 'public'
 export type LocalSecretProvider = 'file' | 'environment'
 
 /** What was done. */
-export type LogAction = 'create' | 'validate' | 'statement' | 'sign-off' | 'stage-transfer' | 'disclosure' | 'close' | 'publish' | 'change' | 'error' | 'withdraw'
+export type LogAction = 'create' | 'validate' | 'statement' | 'sign-off' | 'stage-transfer' | 'disclosure' | 'close' | 'publish' | 'change' | 'error' | 'withdraw' | 'expire' | 'recall' | 'revoke' | 'destroy' | 'seen' | 'take-over'
 
 /** What an entry is. */
 export type LogEvent = 'started' | 'outcome' | 'noted'
