@@ -13,7 +13,8 @@ import type { Clone } from './clone.ts'
 
 export interface OwnFile {
   readonly path: string
-  readonly content: Uint8Array
+  /** Undefined: the file is removed. */
+  readonly content: Uint8Array | undefined
 }
 
 /** Commits exactly these files on the current branch, signed with the approver's key, whatever else lies in the clone. */
@@ -28,8 +29,13 @@ export async function commitFiles(
   const branch = await currentBranch(clone, signal)
   for (const { path } of files) await refuseLinks(clone.folder, path)
   for (const { path, content } of files) {
-    await mkdir(dirname(join(clone.folder, path)), { recursive: true })
-    await writeFileWhole(join(clone.folder, path), content)
+    const file = join(clone.folder, path)
+    if (content === undefined) {
+      await rm(file, { force: true })
+      continue
+    }
+    await mkdir(dirname(file), { recursive: true })
+    await writeFileWhole(file, content)
   }
   const indexFolder = await mkdtemp(join(tmpdir(), 'cratewright-index-'))
   const indexFile = join(indexFolder, 'index')
@@ -42,6 +48,10 @@ export async function commitFiles(
     const parent = await git(['rev-parse', 'HEAD'])
     await git(['read-tree', parent], { indexFile })
     for (const { path, content } of files) {
+      if (content === undefined) {
+        await git(['update-index', '--force-remove', '--', path], { indexFile })
+        continue
+      }
       const blob = await git(['hash-object', '-w', '--stdin'], { input: content })
       await git(['update-index', '--add', '--cacheinfo', `100644,${blob},${path}`], { indexFile })
     }
@@ -60,7 +70,7 @@ export async function commitFiles(
     const commit = await git(['hash-object', '-t', 'commit', '-w', '--stdin'], { input: bytes })
     await git(['update-ref', branch, commit, parent])
     // The person's own index learns of the new files; what else they have staged stays as it is.
-    await git(['update-index', '--add', '--', ...files.map(({ path }) => path)])
+    await git(['update-index', '--add', '--remove', '--', ...files.map(({ path }) => path)])
     return commit
   } finally {
     await rm(indexFolder, { recursive: true, force: true })

@@ -34,6 +34,7 @@ export function explain(status: StatusView): string[] {
   if (ready?.status === 'True')
     lines.push(`  ${ready.message}${detail.release_location ? `: ${detail.release_location}` : ''}`)
   else lines.push(`  Not ready since ${ready?.lastTransitionTime ?? 'it was first seen'}.`)
+  for (const line of detail.notes ?? []) lines.push(`Note: ${line}.`)
   for (const { reason, message, todo } of waits) {
     lines.push(`Waiting: ${message} [${reason}]`)
     if (todo) lines.push(`  To do: ${todo}`)

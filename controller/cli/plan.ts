@@ -10,13 +10,15 @@ import { MemoryStore } from '../engine/store/memory.ts'
 import type { GitRepository, Oid } from '../git/repository.ts'
 import { readManifests } from '../kinds/platform/reader.ts'
 import { keepsMissing } from '../kinds/registry.ts'
+import { barredFrom } from '../kinds/requests/approvals.ts'
 import { parseRequest, requestFiles } from '../kinds/requests/documents.ts'
-import { barredFrom, observeRequest } from '../kinds/requests/observe.ts'
+import { observeRequest } from '../kinds/requests/observe.ts'
 import { planRequest } from '../kinds/requests/plan.ts'
 import { type Preview, previewLines } from '../kinds/requests/preview.ts'
 import { RequestReader, type RequestSpec } from '../kinds/requests/reader.ts'
 import { requestedTables, resolveRequest } from '../kinds/requests/resolve.ts'
 import { personType, repositoryType } from '../kinds/types.ts'
+import { emptyHistory } from '../records/log.ts'
 import { readProject } from '../records/recorder.ts'
 import { personOfKey } from '../records/statement.ts'
 import { digestOf } from '../runtime/canonical.ts'
@@ -225,6 +227,12 @@ async function previewOf(request: Resource<RequestSpec>, room: PreviewRoom): Pro
     signal,
     log: session.log,
     refresh: async () => snapshot,
+    historyOf: async other => {
+      const held = platform.snapshot.get<RepositorySpec>(repositoryType, other.namespace)
+      const records = held && platform.recordsOf(held)
+      const tip = await records?.tip(signal)
+      return records ? (await readProject(records, tip, other.name, signal)).history : emptyHistory
+    },
     tasks: { run: () => ({ state: 'running', progress: { message: 'a plan runs no tasks' } }) },
   }
   const observed = await observeRequest(

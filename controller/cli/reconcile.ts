@@ -3,7 +3,7 @@
 import type { StoredStatus } from '../engine/store/store.ts'
 import { requestType } from '../kinds/requests/reader.ts'
 import { CratewrightError } from '../runtime/errors.ts'
-import { type Command, commonOptions, exit, type Io } from './command.ts'
+import { type Arguments, type Command, commonOptions, exit, type Io } from './command.ts'
 import { askToLook, holdFolder } from './hold.ts'
 import { ProgressLine } from './progress.ts'
 import { openSession } from './session.ts'
@@ -33,52 +33,81 @@ export const reconcileCommand: Command = {
         `--until takes one of ${lifeActions.join(', ')}, not ${JSON.stringify(until)}`,
       )
     }
-    const { bootstrap, redactor, log } = await openSession(args, io, { quiet: true })
-    const hold = await holdFolder(bootstrap.folder).catch(async error => {
-      const asked = await askToLook(bootstrap.folder).catch(() => false)
-      if (asked) io.err('`cratewright serve` holds the working folder; it was asked to look now.')
-      throw error
-    })
-    const { signal } = io
-    const progress = new ProgressLine(io)
-    const wired = await wire(bootstrap, {
-      log,
-      redactor,
-      signal,
-      resync: 0,
-      pushInterval: 0,
-      ...(args.flag('once') ? { maxRetries: 0 } : { maxRetries }),
-      only: key => project === undefined || !key.includes(`/${requestType.kind}/`) || key.endsWith(`/${project}`),
-      stopAfter: ({ type, name }, step) =>
-        until !== undefined &&
-        step.action === until &&
-        type.kind === requestType.kind &&
-        (project === undefined || name === project),
-      onProgress: (key, state) => progress.show(key.split('/').at(-1) ?? key, state),
-    })
-    try {
-      await wired.controller.lookNow()
-      if (wired.platform.problem && wired.platform.commit === undefined) throw wired.platform.problem
-      for (const key of requestKeys(wired, project)) wired.controller.add(key, 'asked')
-      await wired.controller.settled({ retries: !args.flag('once') })
-      progress.end()
-      if (signal.aborted) return 130
-      const keys = requestKeys(wired, project)
-      const [unread] = [...wired.controller.sources.values()].flatMap(({ problem }) => problem ?? [])
-      // What could not be looked at may hold the request, and others.
-      if (unread && (project === undefined || keys.length === 0)) throw unread
-      if (project !== undefined && keys.length === 0) {
-        throw new CratewrightError('DocumentMissing', `no request ${project} is on the watched branch`, {
-          todo: 'Check the name, and that it is merged.',
-        })
-      }
-      return report(wired, keys, until, args.flag('json'), io)
-    } finally {
-      progress.end()
-      await wired.close()
-      await hold.release()
-    }
+    return reconcileUntil({ project, until }, args, io)
   },
+}
+
+export interface ReconcileWish {
+  /** Undefined: all requests. */
+  readonly project: string | undefined
+  readonly until: string | undefined
+  /** What may be done for it; undefined: whatever is due. */
+  readonly actions?: ReadonlySet<string>
+}
+
+/** One run for a command: what is due is done, and the exit code says whether the phase was reached. */
+export async function reconcileUntil(
+  { project, until, actions }: ReconcileWish,
+  args: Arguments,
+  io: Io,
+): Promise<number> {
+  const { bootstrap, redactor, log } = await openSession(args, io, { quiet: true })
+  const hold = await holdFolder(bootstrap.folder).catch(async error => {
+    const asked = actions === undefined && (await askToLook(bootstrap.folder).catch(() => false))
+    if (asked) io.err('`cratewright serve` holds the working folder; it was asked to look now.')
+    throw error
+  })
+  const { signal } = io
+  const progress = new ProgressLine(io)
+  const wired = await wire(bootstrap, {
+    log,
+    redactor,
+    signal,
+    resync: 0,
+    pushInterval: 0,
+    ...(args.flag('once') ? { maxRetries: 0 } : { maxRetries }),
+    only: key => project === undefined || !key.includes(`/${requestType.kind}/`) || key.endsWith(`/${project}`),
+    stopAfter: ({ type, name }, step) =>
+      until !== undefined &&
+      step.action === until &&
+      type.kind === requestType.kind &&
+      (project === undefined || name === project),
+    ...(actions ? { stopBefore: ({ type }, step) => type.kind === requestType.kind && !actions.has(step.action) } : {}),
+    onProgress: (key, state) => progress.show(key.split('/').at(-1) ?? key, state),
+  })
+  try {
+    await wired.controller.lookNow()
+    if (wired.platform.problem && wired.platform.commit === undefined) throw wired.platform.problem
+    for (const key of requestKeys(wired, project)) wired.controller.add(key, 'asked')
+    await wired.controller.settled({ retries: !args.flag('once') })
+    progress.end()
+    if (signal.aborted) return 130
+    const keys = requestKeys(wired, project)
+    const [unread] = [...wired.controller.sources.values()].flatMap(({ problem }) => problem ?? [])
+    // What could not be looked at may hold the request, and others.
+    if (unread && (project === undefined || keys.length === 0)) throw unread
+    if (project !== undefined && keys.length === 0) {
+      throw new CratewrightError('DocumentMissing', `no request ${project} is on the watched branch`, {
+        todo: 'Check the name, and that it is merged.',
+      })
+    }
+    const code = report(wired, keys, until, args.flag('json'), io)
+    return actions === undefined ? code : phaseCode(wired.store.status(keys[0] ?? ''), until ?? '', code, io)
+  } finally {
+    progress.end()
+    await wired.close()
+    await hold.release()
+  }
+}
+
+/** A command that is named after a phase has either reached it, or says which one is missing. */
+function phaseCode(status: StoredStatus | undefined, until: string, code: number, io: Io): number {
+  if (status && reached(status, until)) return exit.ok
+  const { phase } = summaryOf(status)
+  const needed = phaseBefore[until]
+  if (needed === undefined || order.indexOf(phase) >= order.indexOf(needed)) return Math.max(code, exit.waiting)
+  io.err(`${until} was not done: the request is ${phase}, and has to be ${needed} first.`)
+  return exit.waiting
 }
 
 function requestKeys({ store }: Wired, project: string | undefined): string[] {
@@ -132,7 +161,22 @@ function linesOf(name: string, status: StoredStatus | undefined): string[] {
   return [`${name}: ${phase}. ${message ?? ''}`, ...further]
 }
 
-const waitsForPeople = new Set(['WaitingForSignOff', 'WaitingForDisclosure', 'Missing', 'HeldByOther', 'ReleaseTaken'])
+const waitsForPeople = new Set([
+  'WaitingForSignOff',
+  'WaitingForDisclosure',
+  'Missing',
+  'HeldByOther',
+  'ReleaseTaken',
+  'NameTaken',
+  'NotYet',
+  'WaitingForDestruction',
+  'Retained',
+  'Withdrawn',
+  'Expired',
+  'Recalled',
+  'Suspended',
+  'Frozen',
+])
 
 function codeOf(status: StoredStatus | undefined, until: string | undefined): number {
   if (!status) return exit.failed
@@ -153,6 +197,9 @@ const phaseAfter: Record<string, string> = {
   disclosure: 'Disclosed',
   publish: 'Published',
 }
+
+/** Where a request has to stand before; `create` and `validate` follow from the merge. */
+const phaseBefore: Record<string, string> = { 'stage-transfer': 'SignedOff', publish: 'Disclosed' }
 
 function reached(status: StoredStatus, until: string | undefined): boolean {
   if (until === undefined) return false

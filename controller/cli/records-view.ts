@@ -40,6 +40,7 @@ export interface StatusView {
       readonly reason?: string
     }[]
     readonly release_location?: string
+    readonly notes?: readonly string[]
   }
 }
 

@@ -20,7 +20,7 @@ import type { GitRepository, Oid } from '../git/repository.ts'
 import { readFolder } from '../kinds/requests/documents.ts'
 import { RecordsBranch, type TipMemory } from '../records/branch.ts'
 import { sha256Hex } from '../runtime/canonical.ts'
-import { CratewrightError } from '../runtime/errors.ts'
+import { asCratewrightError, CratewrightError } from '../runtime/errors.ts'
 import { writeFileWhole } from '../runtime/files.ts'
 import { environmentSecrets, fileSecrets, type Redactor, type SecretStore } from '../runtime/secrets.ts'
 import { parsePrivateKey, parsePublicKey, type SshPrivateKey, type SshPublicKey } from '../runtime/ssh-key.ts'
@@ -258,6 +258,21 @@ export function recordsBranch(
     accept: spec.records?.accept,
   }
   return new RecordsBranch(url === 'same' ? repository : open(url), ref, trust, memory)
+}
+
+/** Requests of a Repository that have a log. A branch that cannot be trusted now is dealt with where it is written to. */
+export async function recordedIn(branch: RecordsBranch, signal: AbortSignal): Promise<readonly string[]> {
+  try {
+    const tip = await branch.tip(signal)
+    if (tip === undefined) return []
+    const entries = await branch.list(tip, 'projects', signal)
+    const first = entries.filter(({ path }) => /^projects\/[^/]+\/log\/000001-/.test(path))
+    return first.map(({ path }) => path.split('/')[1] ?? '')
+  } catch (error) {
+    const { code, retryable } = asCratewrightError(error)
+    if (retryable && code !== 'GitRefMissing') throw error
+    return []
+  }
 }
 
 /** The trimmed text of a small file; '' where there is none. A disk that fails is not the same as a file that is absent. */

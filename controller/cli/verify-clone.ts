@@ -1,7 +1,7 @@
 /** Judging a clone: the records branch, every project's log, and everything that follows from them. */
 
 import { stat } from 'node:fs/promises'
-import type { ApproverGroupSpec, PersonSpec, RepositorySpec } from '../../schemas/generated/types.ts'
+import type { ApproverGroupSpec, Ending, PersonSpec, RepositorySpec } from '../../schemas/generated/types.ts'
 import { memoryBag } from '../data/bag-reader.ts'
 import type { Documents, History, Snapshot } from '../engine/kind.ts'
 import { MemoryStore } from '../engine/store/memory.ts'
@@ -190,12 +190,15 @@ function cloneEvidence(history: History, { clone, platform, keys, signal }: Proj
       return {
         persons: snapshot.list<PersonSpec>(personType).map(({ name, spec }) => ({ name, spec })),
         groups: snapshot.list<ApproverGroupSpec>(approverGroupType).map(({ name, spec }) => ({ name, spec })),
+        ended: endedOf(snapshot, history),
       }
     },
     authorsAt: async (state, projects, persons) =>
       projects === undefined
         ? undefined
-        : authorsOf(clone.repository, projects, state.approvedAt, state.folder, persons, signal).catch(() => undefined),
+        : authorsOf(clone.repository, projects, state.approved?.at, state.folder, persons, signal).catch(
+            () => undefined,
+          ),
     sourceAt: async (state, commit) => {
       const snapshot = await platform?.at(commit)
       const files = await documentsHere(clone, state.content, state.folder, signal)
@@ -206,6 +209,12 @@ function cloneEvidence(history: History, { clone, platform, keys, signal }: Proj
         : undefined
     },
   }
+}
+
+/** What admins ended, of the request of this log. */
+function endedOf(snapshot: Snapshot, { entries: [first] }: History): readonly Ending[] {
+  const declared = snapshot.get<RepositorySpec>(repositoryType, first?.repository ?? '')
+  return (declared?.spec.ended ?? []).filter(({ project }) => project === first?.project)
 }
 
 function contentsAt(history: History): { commit: Oid; folder: string }[] {

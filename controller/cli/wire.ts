@@ -13,6 +13,7 @@ import type { GitRepository } from '../git/repository.ts'
 import { ManifestReader } from '../kinds/platform/reader.ts'
 import { allKinds, keepsMissing } from '../kinds/registry.ts'
 import { RequestReader } from '../kinds/requests/reader.ts'
+import { suspensionOf } from '../kinds/suspend.ts'
 import { repositoryType } from '../kinds/types.ts'
 import { recordsIdentity, recordsRoot } from '../records/identity.ts'
 import { GitRecorder, type RecordsSpace } from '../records/recorder.ts'
@@ -30,6 +31,7 @@ import {
   openStore,
   Repositories,
   readKey,
+  recordedIn,
   recordsBranch,
   type SecretsByProvider,
   secretsOf,
@@ -39,7 +41,7 @@ import {
 } from './rooms.ts'
 
 export interface WireOptions
-  extends Pick<ControllerOptions, 'maxRetries' | 'stopAfter' | 'only' | 'onProgress' | 'onResult'> {
+  extends Pick<ControllerOptions, 'maxRetries' | 'stopAfter' | 'stopBefore' | 'only' | 'onProgress' | 'onResult'> {
   readonly log: Log
   readonly redactor: Redactor
   readonly signal: AbortSignal
@@ -142,7 +144,9 @@ export async function wire(bootstrap: Bootstrap, options: WireOptions): Promise<
     sourceOf: resource => projects.sourceOf(resource as Resource<RepositorySpec>),
     resync: options.resync,
     ...(options.maxRetries === undefined ? {} : { maxRetries: options.maxRetries }),
+    suspensionOf,
     ...(options.stopAfter ? { stopAfter: options.stopAfter } : {}),
+    ...(options.stopBefore ? { stopBefore: options.stopBefore } : {}),
     ...(options.only ? { only: options.only } : {}),
     ...(options.onProgress ? { onProgress: options.onProgress } : {}),
     ...(options.onResult ? { onResult: options.onResult } : {}),
@@ -279,7 +283,7 @@ class Projects {
       store,
       log,
       reader: spec.requests
-        ? new RequestReader(repository, name, spec.requests)
+        ? new RequestReader(repository, name, spec.requests, signal => recordedIn(branch, signal))
         : { read: async () => ({ resources: [], problems: [] }) },
       interval: (spec.pollSeconds ?? bootstrap.pollSeconds ?? 30) * 1000,
     })

@@ -1,7 +1,8 @@
 /** Releases in two folders of a file system. The roots are an admin's; everything below staging is taken for hostile. */
 
-import { createHash } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { realpathSync, statSync } from 'node:fs'
+import { chmod, rename } from 'node:fs/promises'
 import { dirname, isAbsolute, join, relative } from 'node:path'
 import { CratewrightError } from '../runtime/errors.ts'
 import { removeLeftovers, writeFileWhole } from '../runtime/files.ts'
@@ -11,16 +12,20 @@ import { storeError } from './store-error.ts'
 import {
   existingFolder,
   makeFolder,
+  namesIn,
   openRegular,
   pathParts,
   releaseParts,
   stateOf,
+  syncFolder,
   unsafe,
   walk,
 } from './store-paths.ts'
 
 /** In a project's staging folder: whose it is. */
 const ownerFile = 'owner'
+/** In production, mode 0700: what was released and may no longer be read. No project can have this name. */
+const revokedFolder = '.revoked'
 const suffixes = { bag: '', review: '.review', work: '.work' } as const
 /** Bytes of a file that is read into memory. */
 const maxRead = 67_108_864
@@ -131,7 +136,47 @@ export function openDirectoryStore(roots: { readonly staging: string; readonly p
       for (const suffix of Object.values(suffixes)) await remove(join(folder, releaseParts(key, suffix)[1]))
     },
 
+    async revoke(key) {
+      const [project, release] = releaseParts(key)
+      const folder = await existingFolder(production, [project])
+      if (folder === undefined || (await stateOf(join(folder, release))) === 'absent') return
+      await moveAway(join(folder, release), production, key)
+      await syncFolder(folder)
+    },
+
+    async destroy(key) {
+      const [project, release] = releaseParts(key)
+      for (const parts of [[revokedFolder], [project, revokedFolder]]) {
+        const folder = await existingFolder(production, [...parts, project])
+        if (folder !== undefined)
+          for (const name of await namesIn(folder))
+            if (name === release || name.startsWith(`${release}.`)) await remove(join(folder, name))
+      }
+    },
+
     location: (key, where) => join(at[where], ...releaseParts(key)),
+  }
+}
+
+/** To a place with a name of its own: what lies there from before is not mixed with it. */
+async function moveAway(from: string, production: string, key: ReleaseKey): Promise<void> {
+  const [project, release] = releaseParts(key)
+  const to = async (root: string) => {
+    const folder = await makeFolder(root, [revokedFolder, project])
+    await chmod(join(root, revokedFolder), 0o700)
+    const taken = (await stateOf(join(folder, release))) !== 'absent'
+    return join(folder, taken ? `${release}.${randomBytes(4).toString('hex')}` : release)
+  }
+  try {
+    try {
+      await rename(from, await to(production))
+    } catch (error) {
+      // A project's folder that is a file system of its own: what is taken away stays on it.
+      if ((error as NodeJS.ErrnoException).code !== 'EXDEV') throw error
+      await rename(from, await to(dirname(from)))
+    }
+  } catch (error) {
+    throw storeError(error, `taking ${from} out of production`)
   }
 }
 

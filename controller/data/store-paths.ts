@@ -121,6 +121,10 @@ export async function walk(root: string): Promise<Tree> {
   return { files, folders }
 }
 
+export async function namesIn(folder: string): Promise<string[]> {
+  return (await entriesOf(folder)).map(entry => entry.toString())
+}
+
 async function entriesOf(folder: string): Promise<Buffer[]> {
   return readdir(folder, { encoding: 'buffer' }).catch(error => {
     throw storeError(error, `listing ${folder}`)

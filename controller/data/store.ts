@@ -49,6 +49,15 @@ export interface FileStore {
   /** Removes everything staged for this release. */
   discard(key: ReleaseKey): Promise<void>
 
+  /**
+   * Takes a release out of production, to where only the controller reads (`.revoked/`, mode 0700): one rename. Whatever it
+   * holds by now goes; doing it twice is doing it once.
+   */
+  revoke(key: ReleaseKey): Promise<void>
+
+  /** Removes what was revoked of this release for good. */
+  destroy(key: ReleaseKey): Promise<void>
+
   /** Where people find the release, for the log and status. */
   location(key: ReleaseKey, where: 'staging' | 'production'): string
 }

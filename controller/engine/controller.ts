@@ -13,7 +13,7 @@ import {
   type ResourceType,
 } from './kind.ts'
 import { KeyQueue, type Priority } from './queue.ts'
-import { type ReconcileResult, reconcile } from './reconcile.ts'
+import { type ReconcileResult, type ReconcileRoom, reconcile } from './reconcile.ts'
 import type { GitSource } from './source.ts'
 import type { Store } from './store/store.ts'
 import { TaskRunner } from './tasks.ts'
@@ -37,6 +37,8 @@ export interface ControllerOptions {
   /** How often a failing key is tried before it is given up; undefined: for ever. */
   readonly maxRetries?: number
   readonly stopAfter?: (resource: Resource, step: PlanStep) => boolean
+  readonly stopBefore?: (resource: Resource, step: PlanStep) => boolean
+  readonly suspensionOf?: ReconcileRoom['suspensionOf']
   /** Only these keys are worked on; undefined: all. */
   readonly only?: (key: Key) => boolean
   readonly onProgress?: (key: Key, progress: Progress) => void
@@ -131,8 +133,8 @@ export class Controller {
 
   async #work(key: Key, asked: boolean): Promise<void> {
     if (this.#stopped.has(key) || this.#options.only?.(key) === false) return
-    const { store, kinds, recorder, clock, log, instance, signal, stopAfter, maxRetries, resync, onResult } =
-      this.#options
+    const { store, kinds, recorder, clock, log, instance, signal, maxRetries, resync, onResult } = this.#options
+    const { stopAfter, stopBefore, suspensionOf } = this.#options
     const result = await reconcile(
       key,
       {
@@ -146,6 +148,8 @@ export class Controller {
         kindOf: resource => kinds.find(kind => sameType(kind.type, resource.type)),
         confirm: resource => this.#confirm(resource),
         ...(stopAfter ? { stopAfter } : {}),
+        ...(stopBefore ? { stopBefore } : {}),
+        ...(suspensionOf ? { suspensionOf } : {}),
       },
       asked,
     )
@@ -161,7 +165,11 @@ export class Controller {
     if (result.state === 'running') return
     this.#retries.delete(key)
     this.#queue.forget(key)
-    if (resync > 0) this.#queue.addAfter(key, resync * (0.9 + 0.2 * Math.random()), 'resync')
+    if (resync <= 0) return
+    const again = resync * (0.9 + 0.2 * Math.random())
+    const due =
+      result.state === 'settled' && result.wakeAt !== undefined ? result.wakeAt - clock.now().getTime() : again
+    this.#queue.addAfter(key, Math.max(1000, Math.min(again, due)), 'resync')
   }
 
   async #confirm(resource: Resource): Promise<boolean> {

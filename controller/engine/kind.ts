@@ -34,6 +34,8 @@ export interface Resource<Spec = unknown> {
   readonly problems: readonly Problem[]
   /** Its file or folder is gone from the watched ref: work stops, nothing is withdrawn by it. */
   readonly missing: boolean
+  /** Why an admin suspended it, as its own manifest says (`suspendAnnotation`). */
+  readonly suspended?: string
 }
 
 /** A named reference blocks until its target is Ready; a selected one (all of a kind) only wakes the resource when one changes. */
@@ -68,6 +70,8 @@ export interface PlanStep {
   readonly record: 'none' | 'noted' | 'pair'
   /** What it would destroy or move, in words; absent where it does neither. */
   readonly destroys?: string
+  /** Takes access away: no suspend or freeze holds it back. */
+  readonly removesAccess?: true
 }
 
 export interface Wait {
@@ -77,6 +81,8 @@ export interface Wait {
   readonly todo?: string
   /** People or resources waited for. */
   readonly on?: readonly string[]
+  /** When it ends by itself (ISO 8601): the resource is looked at again then. */
+  readonly until?: string
 }
 
 /** `steps` in order; `waits` say why nothing more is done now; `later` lists in words what would come after. */
@@ -125,6 +131,8 @@ export interface Context {
   readonly history: History
   /** False for dry runs of people unknown to the platform: nothing may be connected to. */
   readonly connect: boolean
+  /** The log of another resource of a kind with logs: for claims, which the one recorded first keeps. */
+  historyOf(resource: Resource): Promise<History>
   /** A person asked for this run: what only waits for being asked may be tried again. */
   readonly asked: boolean
   /** Of this process' working folder: who may resume an open step. */
@@ -208,4 +216,6 @@ export interface ReadResult {
   readonly resources: readonly Omit<Resource, 'generation' | 'missing' | 'key'>[]
   /** Of documents that did not become a resource. */
   readonly problems: readonly Problem[]
+  /** Resources that are on record, and no longer declared: what was known of them before this process began. */
+  readonly missing?: readonly Omit<Resource, 'generation' | 'missing' | 'key'>[]
 }

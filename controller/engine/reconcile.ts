@@ -11,6 +11,7 @@ import type {
   History,
   Key,
   Kind,
+  LogEntry,
   Plan,
   PlanStep,
   Progress,
@@ -21,6 +22,7 @@ import type {
   Wait,
 } from './kind.ts'
 import type { Store, StoredStatus } from './store/store.ts'
+import { heldBack, heldReport, type Suspension } from './suspend.ts'
 import type { TaskRunner } from './tasks.ts'
 
 export interface ReconcileRoom {
@@ -36,11 +38,15 @@ export interface ReconcileRoom {
   readonly confirm: (resource: Resource) => Promise<boolean>
   /** True when the run should end once this step is recorded (`--until`). */
   readonly stopAfter?: (resource: Resource, step: PlanStep) => boolean
+  /** True when the run should end without doing this step: a command does what it is named after, and nothing else. */
+  readonly stopBefore?: (resource: Resource, step: PlanStep) => boolean
+  /** Why nothing new is begun for a resource; undefined: it is. */
+  readonly suspensionOf?: (resource: Resource, snapshot: Snapshot) => Suspension | undefined
 }
 
 export type ReconcileResult =
-  /** Nothing to do now: done, or waiting for something that wakes the resource. */
-  | { readonly state: 'settled' }
+  /** Nothing to do now: done, or waiting for something that wakes the resource, at the latest `wakeAt` (milliseconds since 1970). */
+  | { readonly state: 'settled'; readonly wakeAt?: number }
   /** A task runs; its end wakes the resource. */
   | { readonly state: 'running' }
   | { readonly state: 'stopped' }
@@ -92,14 +98,15 @@ async function runRound(
       await room.confirm(resource)
       return store.snapshot()
     },
+    historyOf: async other => (await recorder.history(other, signal)) ?? noHistory,
     clock,
     signal,
     log: log.child({ key: resource.key }),
   }
   const observed = await kind.observe(resource, context)
   const blocked = blockedBy(kind.references(resource), snapshot, store)
-  const plan: Plan = blocked.length > 0 ? { steps: [], waits: blocked, later: [] } : kind.plan(resource, observed)
-  setStatus(resource, room, kind.report(resource, observed, plan), plan)
+  const planned: Plan = blocked.length > 0 ? { steps: [], waits: blocked, later: [] } : kind.plan(resource, observed)
+  const plan = decide(resource, kind, room, { observed, planned, snapshot, history })
 
   // What is no longer planned is no longer worked on: its request was withdrawn or broken meanwhile. Its end wakes the resource.
   if (blocked.length === 0 && plan.steps.length === 0 && tasks.cancel(resource.key)) return { state: 'running' }
@@ -108,6 +115,7 @@ async function runRound(
   if (plan.steps.length > 0) recorder.status(resource, publicStatus(resource, store.status(resource.key)))
   let written = history
   for (const step of plan.steps) {
+    if (room.stopBefore?.(resource, step)) return { state: 'stopped' }
     // A decision that is recorded is made on what the servers have now, not on what the last look saw.
     if (step.record !== 'none' && !(await room.confirm(resource))) return written === history ? 'anew' : 'next'
     const begun = step.record === 'pair' ? await begin(step, kind, resource, room, written, snapshot) : written
@@ -125,16 +133,46 @@ async function runRound(
   if (plan.steps.length > 0) return 'next'
   await recorder.project(resource, signal)
   recorder.status(resource, publicStatus(resource, store.status(resource.key)))
-  return { state: 'settled' }
+  const ends = plan.waits.flatMap(({ until }) => (until === undefined ? [] : [Date.parse(until)]))
+  return { state: 'settled', ...(ends.length > 0 ? { wakeAt: Math.min(...ends) } : {}) }
 }
 
 /** After a stop: the status says where it stopped, without doing what would come next. */
 async function finish(resource: Resource, kind: Kind, room: ReconcileRoom, context: Context): Promise<void> {
   const history = (await room.recorder.history(resource, room.signal)) ?? noHistory
   const observed = await kind.observe(resource, { ...context, history, asked: false })
-  const plan = kind.plan(resource, observed)
-  setStatus(resource, room, kind.report(resource, observed, plan), plan)
+  const planned = kind.plan(resource, observed)
+  decide(resource, kind, room, { observed, planned, snapshot: context.snapshot, history })
   room.recorder.status(resource, publicStatus(resource, room.store.status(resource.key)))
+}
+
+/** What of the plan is done now; the status says all of it, and why not all of it is done. */
+function decide(
+  resource: Resource,
+  kind: Kind,
+  room: ReconcileRoom,
+  {
+    observed,
+    planned,
+    snapshot,
+    history,
+  }: { readonly observed: unknown; readonly planned: Plan; readonly snapshot: Snapshot; readonly history: History },
+): Plan {
+  const report = kind.report(resource, observed, planned)
+  const suspension = room.suspensionOf?.(resource, snapshot)
+  if (!suspension) {
+    setStatus(resource, room, report, planned)
+    return planned
+  }
+  const done = heldBack(planned, suspension, step => isOpen(history.open, step, kind))
+  setStatus(resource, room, heldReport(report, suspension, { planned, done }), { ...planned, waits: done.waits })
+  return done
+}
+
+/** True where the open *started* is that of this very step. */
+function isOpen(open: LogEntry | undefined, step: PlanStep, kind: Kind): boolean {
+  if (!open || step.record !== 'pair' || open.action !== step.action) return false
+  return canonicalJson(sameness(open)) === canonicalJson(sameness(kind.intent?.(step) ?? {}))
 }
 
 /** The history with an open *started* for this step; one that is open for something else is closed first. */
@@ -158,8 +196,7 @@ async function begin(
       `step ${open.action} was started by another controller (${open.instance}) on ${open.time}`,
     )
   }
-  const same = open.action === step.action && canonicalJson(sameness(open)) === canonicalJson(sameness(intent))
-  if (same) return history
+  if (isOpen(open, step, kind)) return history
   // The work of the open step must have ended before its successor touches the same files.
   if (room.tasks.cancel(resource.key)) return { state: 'running' }
   await room.recorder.append(

@@ -1,6 +1,7 @@
 /** Who may approve what, and when it is decided. Every group that matches must reach its quorum; one reject rejects. */
 
 import type { ApproverGroupSpec } from '../../schemas/generated/types.ts'
+import { endOf, startOf } from '../runtime/dates.ts'
 import { matchesAny } from '../runtime/glob.ts'
 
 export interface Group {
@@ -35,9 +36,15 @@ export function groupsFor(groups: readonly Group[], { phase, project, source }: 
 }
 
 /** Members of a group at a time, without those who are barred or nobody. */
-export function viewOf(group: Group, now: Date, barred: Barred, persons: ReadonlySet<string>): GroupView {
+export function viewOf(
+  group: Group,
+  now: Date,
+  barred: Barred,
+  persons: ReadonlySet<string>,
+  zone?: string,
+): GroupView {
   const eligible = group.spec.members
-    .filter(member => inRange(member, now) && persons.has(member.person) && !barred.has(member.person))
+    .filter(member => inRange(member, now, zone) && persons.has(member.person) && !barred.has(member.person))
     .map(member => member.person)
   return { name: group.name, quorum: group.spec.quorum ?? 1, eligible: [...new Set(eligible)].sort() }
 }
@@ -92,16 +99,11 @@ export function unreachable(views: readonly GroupView[]): readonly GroupView[] {
   return views.filter(view => view.eligible.length < view.quorum)
 }
 
-function inRange({ notBefore, notAfter }: { notBefore?: string; notAfter?: string }, now: Date): boolean {
-  if (notBefore !== undefined && now < startOf(notBefore)) return false
-  return !(notAfter !== undefined && now > endOf(notAfter))
-}
-
-/** A date without a time counts from its first moment to its last, UTC. */
-function startOf(text: string): Date {
-  return new Date(text.length === 10 ? `${text}T00:00:00Z` : text)
-}
-
-function endOf(text: string): Date {
-  return new Date(text.length === 10 ? `${text}T23:59:59.999Z` : text)
+function inRange(
+  { notBefore, notAfter }: { notBefore?: string; notAfter?: string },
+  now: Date,
+  zone: string | undefined,
+): boolean {
+  if (notBefore !== undefined && now < startOf(notBefore, zone)) return false
+  return !(notAfter !== undefined && now > endOf(notAfter, zone))
 }

@@ -49,7 +49,17 @@ export function signStatement(key: SshPrivateKey, text: Uint8Array): string {
 
 export interface PersonInfo {
   readonly name: string
-  readonly spec: PersonSpec
+  readonly spec: PersonSpec & { readonly emailDigests?: readonly string[] }
+}
+
+/** What records hold of an address: enough to tell that two are the same, for who has one of them. */
+export function addressDigest(email: string): string {
+  return sha256Hex(`cratewright.dev/address\0${email.toLowerCase()}`)
+}
+
+/** A Person as the platform declares it has addresses; as records keep it, only their digests. */
+export function addressesOf({ spec }: PersonInfo): ReadonlySet<string> {
+  return new Set([...(spec.emails ?? []).map(addressDigest), ...(spec.emailDigests ?? [])])
 }
 
 const parsedKeys = new WeakMap<PersonSpec, readonly SshPublicKey[]>()
@@ -78,7 +88,7 @@ export function personOfKey(key: SshPublicKey, persons: readonly PersonInfo[]): 
 export interface Subject {
   readonly repository: string
   readonly project: string
-  readonly phase: 'SignOff' | 'Disclosure'
+  readonly phase: 'SignOff' | 'Disclosure' | 'Request'
   readonly release: number
   readonly generation: number
   readonly digests: Statement['digests']
@@ -94,7 +104,13 @@ export type Reading =
       readonly fingerprint: string
       readonly sha256: string
     }
-  | { readonly state: 'ignored'; readonly reason: string; readonly statement?: Statement }
+  | {
+      readonly state: 'ignored'
+      readonly reason: string
+      readonly statement?: Statement
+      /** It is about this subject, and only who signed it is wrong: that is decided when it is first seen. */
+      readonly signer?: true
+    }
 
 /** Is it well formed, signed by the person it names, and about this subject? Who may approve is decided elsewhere. */
 export function readStatement(
@@ -106,6 +122,10 @@ export function readStatement(
   const { statement, reason } = parseStatement(file.text, file.path)
   if (!statement) return { state: 'ignored', reason: `it cannot be read: ${reason}` }
   const ignored = (why: string): Reading => ({ state: 'ignored', reason: why, statement })
+  const nobodys = (reason: string): Reading =>
+    subjectMismatch(statement, subject, history)
+      ? { state: 'ignored', reason, statement }
+      : { state: 'ignored', reason, statement, signer: true }
   if (!file.signature) return ignored('it is not signed: there is no .sig file beside it')
   let key: SshPublicKey
   try {
@@ -114,8 +134,8 @@ export function readStatement(
     return ignored(`its signature is not valid: ${asCratewrightError(error).message}`)
   }
   const person = personOfKey(key, persons)
-  if (!person) return ignored(`it is signed by a key that belongs to nobody registered (${key.fingerprint})`)
-  if (person.name !== statement.person) return ignored(`it names ${statement.person} and is signed by ${person.name}`)
+  if (!person) return nobodys(`it is signed by a key that belongs to nobody registered (${key.fingerprint})`)
+  if (person.name !== statement.person) return nobodys(`it names ${statement.person} and is signed by ${person.name}`)
   const mismatch = subjectMismatch(statement, subject, history)
   if (mismatch) return ignored(mismatch)
   return { state: 'sound', statement, person, fingerprint: key.fingerprint, sha256: sha256Hex(file.text) }

@@ -93,7 +93,7 @@ export const catalogue = {
   ApprovalVoid: { retryable: false, todo: 'Look at what changed, and approve again.' },
   Unattributed: {
     retryable: false,
-    todo: 'Sign the commit with a key that is registered for a Person, and push it again.',
+    todo: 'Remove the request in a commit, and add it again in another one that is signed with a key registered for a Person.',
   },
   StatementInvalid: {
     retryable: false,

@@ -18,6 +18,9 @@ export type ConnectionType = 'rdp' | 'vnc'
 /** What can be said. */
 export type Decision = 'approve' | 'reject' | 'withdraw'
 
+/** What becomes of data that nobody may read any more. */
+export type DeletionPolicy = 'Delete' | 'Retain'
+
 /** A file format. */
 export type DestinationFormat = 'csv' | 'duckdb' | 'parquet' | 'sql'
 
@@ -64,7 +67,7 @@ export type ServerType = 'postgresql' | 'mysql' | 'sqlserver' | 'databricks'
 export type SourceType = 'postgresql' | 'databricks' | 'databrickssql' | 'mysql' | 'sqlserver' | 'mssql'
 
 /** What can be decided. */
-export type StatementPhase = 'SignOff' | 'Disclosure' | 'Confirm'
+export type StatementPhase = 'SignOff' | 'Disclosure' | 'Confirm' | 'Request'
 
 /** Where what is wanted is held. */
 export type StoreMode = 'memory' | 'kubernetes'
@@ -233,6 +236,14 @@ export interface Dataset {
   readonly tables: readonly Table[]
 }
 
+/** What becomes of released data once its request has ended or it was called back. Access goes at once, whatever is said here. */
+export interface Deletion {
+  /** How many days it is kept before it is destroyed, so that a mistake can be undone. */
+  readonly afterDays?: number
+  /** Whether it is destroyed, or kept where only the controller reads. */
+  readonly policy?: DeletionPolicy
+}
+
 /** What the project is to have to work with (resources/deployment/cr8-deployment.yaml). */
 export interface Deployment {
   /** Hosts that the project may reach. */
@@ -267,6 +278,16 @@ export interface EgressRule {
   readonly ports?: readonly number[]
 }
 
+/** The end of a request, or of one of its releases. */
+export interface Ending {
+  /** The name of the project. */
+  readonly project: string
+  /** Why. */
+  readonly reason: string
+  /** The release that is called back; left out, the whole request is withdrawn. */
+  readonly release?: number
+}
+
 /** A research environment. */
 export interface Environment {
   /** The name of the environment. */
@@ -294,6 +315,8 @@ export interface Facts {
 
 /** Where data is staged and released. */
 export interface FileStoreSpec {
+  /** What becomes of released data that nobody may read any more. */
+  readonly deletion?: Deletion
   /** Where released data is; neither it nor staging holds the other. */
   readonly production: string
   /** Where data waits for disclosure. */
@@ -310,6 +333,16 @@ export interface Forge {
   readonly credential?: RepositoryCredential
   /** Which forge it is. */
   readonly type: ForgeType
+}
+
+/** Halts everything there is, for as long as the resource is declared. */
+export interface FreezeSpec {
+  /** The name of the Person who froze everything. */
+  readonly by?: string
+  /** Why. */
+  readonly reason: string
+  /** Since when. */
+  readonly since?: string
 }
 
 /** A Git server. */
@@ -666,6 +699,8 @@ export interface RepositorySpec {
   readonly allows?: readonly Allowance[]
   /** With which credential the repository is read, and its records are written. */
   readonly credential?: RepositoryCredential
+  /** Requests that an admin ends, or releases that an admin calls back, whatever their folders say. */
+  readonly ended?: readonly Ending[]
   /** Which forge serves the repository. */
   readonly forge?: Forge
   /** Folders of resources. */
@@ -678,6 +713,8 @@ export interface RepositorySpec {
   readonly ref?: string
   /** Where the data access requests are. */
   readonly requests?: string
+  /** Requests for which nothing new is begun; they are looked at and reported as before. */
+  readonly suspended?: readonly Suspension[]
   /** Where the repository is. */
   readonly url: string
 }
@@ -842,6 +879,18 @@ export interface StringMap {
   readonly [name: string]: string
 }
 
+/** Requests that an admin halts for a time. */
+export interface Suspension {
+  /** The name of the Person who halted them. */
+  readonly by?: string
+  /** The names of the projects. */
+  readonly project: string
+  /** Why. */
+  readonly reason: string
+  /** Since when. */
+  readonly since?: string
+}
+
 /** A table or view, and which of its columns are asked for. */
 export interface Table {
   /** The columns. */
@@ -856,6 +905,8 @@ export interface Table {
 export interface TreIdentity {
   /** What it is called. */
   readonly name: string
+  /** The IANA name of the time zone in which dates without a time are meant. */
+  readonly timeZone?: string
   /** Its home page. */
   readonly url?: string
 }
@@ -945,15 +996,18 @@ export interface Classes {
   readonly Credential: Credential
   readonly DataSHIELD: DataSHIELD
   readonly Dataset: Dataset
+  readonly Deletion: Deletion
   readonly Deployment: Deployment
   readonly Destination: Destination
   readonly EgressRule: EgressRule
+  readonly Ending: Ending
   readonly Environment: Environment
   readonly EnvironmentVariable: EnvironmentVariable
   readonly ExtractConfig: ExtractConfig
   readonly Facts: Facts
   readonly FileStoreSpec: FileStoreSpec
   readonly Forge: Forge
+  readonly FreezeSpec: FreezeSpec
   readonly Gitea: Gitea
   readonly Governance: Governance
   readonly Ingress: Ingress
@@ -992,6 +1046,7 @@ export interface Classes {
   readonly Statement: Statement
   readonly StatementDigests: StatementDigests
   readonly StringMap: StringMap
+  readonly Suspension: Suspension
   readonly Table: Table
   readonly TreIdentity: TreIdentity
   readonly User: User
@@ -1004,6 +1059,7 @@ export interface Classes {
 export interface Defaults {
   readonly ApproverGroupSpec: 'proof' | 'quorum'
   readonly Bootstrap: 'pollSeconds' | 'store' | 'transports'
+  readonly Deletion: 'afterDays' | 'policy'
   readonly Gitea: 'create_template_repo' | 'default_repo_permission' | 'visibility'
   readonly Governance: 'release'
   readonly KeycloakClientConfig: 'enabled' | 'protocol' | 'public_client'
@@ -1015,6 +1071,7 @@ export interface Defaults {
   readonly SecretRef: 'key'
   readonly SourceConnectionSpec: 'connectTimeoutSeconds' | 'maxConnections' | 'statementTimeoutSeconds' | 'tls'
   readonly Statement: 'release'
+  readonly TreIdentity: 'timeZone'
   readonly User: 'enabled'
   readonly VDI: 'connection' | 'image'
 }

@@ -30,7 +30,7 @@ export class MemoryStore implements Store {
     for (const fresh of read.resources) {
       const key = keyOf(fresh.type, fresh.name, fresh.namespace)
       seen.add(key)
-      const fingerprint = JSON.stringify([fresh.spec, fresh.problems])
+      const fingerprint = JSON.stringify([fresh.spec, fresh.problems, fresh.suspended])
       const held = this.#held.get(key)
       const same = held?.fingerprint === fingerprint && !held.resource.missing
       const generation = same ? held.resource.generation : (held?.resource.generation ?? 0) + 1
@@ -38,6 +38,12 @@ export class MemoryStore implements Store {
       const origin = same ? held.resource.origin : fresh.origin
       this.#held.set(key, { resource: { ...fresh, key, origin, generation, missing: false }, source, fingerprint })
       if (!same) changed.push(key)
+    }
+    for (const gone of read.missing ?? []) {
+      const key = keyOf(gone.type, gone.name, gone.namespace)
+      if (this.#held.has(key)) continue
+      this.#held.set(key, { resource: { ...gone, key, generation: 1, missing: true }, source, fingerprint: '' })
+      changed.push(key)
     }
     for (const [key, held] of this.#held) {
       if (held.source !== source || seen.has(key) || held.resource.missing) continue

@@ -3,13 +3,21 @@
 import type {
   ApproverGroupSpec,
   FileStoreSpec,
+  FreezeSpec,
   PersonSpec,
   RepositorySpec,
   SourceConnectionSpec,
 } from '../../../schemas/generated/types.ts'
 import type { Context, Kind, Plan, Reference, Resource, ResourceType } from '../../engine/kind.ts'
 import { asCratewrightError, catalogue, type ErrorCode } from '../../runtime/errors.ts'
-import { approverGroupType, fileStoreType, personType, repositoryType, sourceConnectionType } from '../types.ts'
+import {
+  approverGroupType,
+  fileStoreType,
+  freezeType,
+  personType,
+  repositoryType,
+  sourceConnectionType,
+} from '../types.ts'
 
 interface Finding {
   readonly code: ErrorCode
@@ -102,7 +110,12 @@ export function platformKinds(room: PlatformRoom): Kind[] {
     findings: resource => asFindings(room.checkStore(resource)),
     summary: spec => `${spec.type}, production in ${spec.production}`,
   })
-  return [person, repository, approverGroup, sourceConnection, fileStore] as Kind[]
+  const freeze = declared<FreezeSpec>({
+    type: freezeType,
+    findings: async () => [],
+    summary: spec => `everything is frozen: ${spec.reason}`,
+  })
+  return [person, repository, approverGroup, sourceConnection, fileStore, freeze] as Kind[]
 }
 
 async function asFindings(check: Promise<void>): Promise<readonly Finding[]> {

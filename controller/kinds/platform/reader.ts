@@ -1,13 +1,22 @@
 /** Turns the manifests of the platform repository into resources. One bad document never stops the others. */
 
+import type { Manifest } from '../../../schemas/generated/types.ts'
 import type { Reader, ReadResult, Resource, ResourceType } from '../../engine/kind.ts'
+import { suspendAnnotation } from '../../engine/suspend.ts'
 import { readBounded } from '../../git/read-bounded.ts'
 import type { GitRepository, Oid } from '../../git/repository.ts'
 import { asCratewrightError, CratewrightError, type Problem, problem } from '../../runtime/errors.ts'
 import { parsePublicKey } from '../../runtime/ssh-key.ts'
 import { validate, withDefaults } from '../../schema/validate.ts'
 import { parseYaml, type SourceDocument } from '../../schema/yaml.ts'
-import { approverGroupType, fileStoreType, personType, repositoryType, sourceConnectionType } from '../types.ts'
+import {
+  approverGroupType,
+  fileStoreType,
+  freezeType,
+  personType,
+  repositoryType,
+  sourceConnectionType,
+} from '../types.ts'
 
 interface ManifestKind {
   readonly type: ResourceType
@@ -21,6 +30,7 @@ const platformKinds: readonly ManifestKind[] = [
   { type: approverGroupType, specClass: 'ApproverGroupSpec' },
   { type: sourceConnectionType, specClass: 'SourceConnectionSpec' },
   { type: fileStoreType, specClass: 'FileStoreSpec' },
+  { type: freezeType, specClass: 'FreezeSpec' },
 ]
 
 const maxFiles = 2_000
@@ -84,7 +94,10 @@ export function readManifests(
       if (document.value === null || document.value === undefined) continue
       const read = readManifest(document, from)
       problems.push(...read.problems)
-      if (!read.resource) continue
+      if (!read.resource) {
+        if (saysFreeze(document.value)) resources.set('Freeze of errors', unreadableFreeze(document, from))
+        continue
+      }
       const key = `${read.resource.type.kind} ${read.resource.name}`
       if (resources.has(key))
         problems.push(
@@ -100,7 +113,7 @@ function readManifest(
   document: SourceDocument,
   from: { repository: string; commit: Oid },
 ): { resource?: Read; problems: Problem[] } {
-  const envelope = validate<{ kind: string; apiVersion?: string; metadata: { name: string } }>('Manifest', document)
+  const envelope = validate<Manifest>('Manifest', document)
   if (!envelope.value) return { problems: [...envelope.problems] }
   const { kind, apiVersion, metadata } = envelope.value
   const known = platformKinds.find(({ type }) => type.kind === kind)
@@ -131,18 +144,35 @@ function readManifest(
   const sound = problems.every(({ severity }) => severity !== 'error')
   if (!spec.value || !sound) return { problems }
   const origin = { ...from, where: document.at([]) }
-  const warnings = [...problems.filter(({ severity }) => severity === 'warning'), ...notProvided(kind, document)]
+  const suspended = metadata.annotations?.[suspendAnnotation]
+  const warnings = [
+    ...problems.filter(({ severity }) => severity === 'warning'),
+    ...notProvided(kind, document),
+    ...(suspended === undefined || kind === 'Repository' ? [] : [notSuspended(kind, document)]),
+  ]
   return {
     resource: {
       type: known.type,
       namespace: '',
       name: metadata.name,
       spec: withDefaults(known.specClass, spec.value),
+      ...(suspended === undefined ? {} : { suspended }),
       origin,
       problems: warnings,
     },
     problems: problems.filter(({ severity }) => severity === 'error'),
   }
+}
+
+/** A freeze is written in haste: one with errors freezes all the same. */
+function saysFreeze(value: unknown): boolean {
+  return (value as { kind?: unknown } | null)?.kind === freezeType.kind
+}
+
+function unreadableFreeze(document: SourceDocument, from: { repository: string; commit: Oid }): Read {
+  const spec = { reason: 'a manifest says so that has errors' }
+  const origin = { ...from, where: document.at([]) }
+  return { type: freezeType, namespace: '', name: 'unreadable', spec, origin, problems: [] }
 }
 
 /** Fields that this version reads and does nothing with: a promise that is not kept has to be said. */
@@ -172,6 +202,15 @@ function notProvided(kind: string, document: SourceDocument): Problem[] {
     ]
   }
   return []
+}
+
+/** What acts on nothing cannot be halted; a Repository halts its requests. */
+function notSuspended(kind: string, document: SourceDocument): Problem {
+  return problem('FieldIgnored', `suspending a ${kind} has no effect: nothing is done for it`, {
+    severity: 'warning',
+    where: document.at(['metadata', 'annotations', suspendAnnotation]),
+    todo: 'Suspend the requests that use it, their Repository, or freeze everything.',
+  })
 }
 
 /** Keys that look like keys and cannot be read, and ranges that are not held yet: both would be trusted to mean something. */

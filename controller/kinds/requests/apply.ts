@@ -1,5 +1,6 @@
 /** Doing the steps of a request. Each task may be killed anywhere and run again: what is done is found done. */
 
+import type { FileStoreSpec } from '../../../schemas/generated/types.ts'
 import { datasetFolder } from '../../crate/payload-name.ts'
 import type { TableDescription } from '../../data/source.ts'
 import type { FileStore, ReleaseKey } from '../../data/store.ts'
@@ -7,6 +8,7 @@ import type { Context, Outcome, Progress } from '../../engine/kind.ts'
 import { encodeEntry } from '../../records/log.ts'
 import { canonicalJson, sha256Hex } from '../../runtime/canonical.ts'
 import { asCratewrightError, CratewrightError } from '../../runtime/errors.ts'
+import { fileStoreType } from '../types.ts'
 import { closeRelease } from './close.ts'
 import { outputsDigest } from './digests.ts'
 import { publishRelease } from './publish.ts'
@@ -14,15 +16,19 @@ import { type RequestSpec, requestType } from './reader.ts'
 import { renderReport, summarize } from './report-files.ts'
 import { type RequestedTable, requestedTables, resolveRequest, scopeDigest, scopeTables } from './resolve.ts'
 import { type OutputFile, stateOf } from './state.ts'
-import { detailOf, type RequestStep } from './steps.ts'
+import { type DestroyStep, detailOf, type RequestStep, type RevokeStep } from './steps.ts'
 import { confirmScope, type RequestRoom, type StepContext, type StepTask, smallCellThreshold } from './task.ts'
 
 export async function applyRequest(step: RequestStep, context: Context, room: RequestRoom): Promise<Outcome> {
   switch (step.action) {
     case 'create':
     case 'statement':
+    case 'seen':
     case 'sign-off':
     case 'disclosure':
+    case 'withdraw':
+    case 'expire':
+    case 'recall':
       return { state: 'done', ...detailOf(step) }
     case 'change':
       return step.voids
@@ -36,7 +42,26 @@ export async function applyRequest(step: RequestStep, context: Context, room: Re
       return runTask(step, context, room, closeRelease)
     case 'publish':
       return runTask(step, context, room, publishRelease)
+    case 'revoke':
+    case 'destroy':
+      return remove(step, context, room)
   }
+}
+
+/** Takes away, or destroys. Needs neither the documents nor the source: both may be gone. */
+async function remove(step: RevokeStep | DestroyStep, context: Context, room: RequestRoom): Promise<Outcome> {
+  const [, , , project = ''] = context.key.split('/')
+  const declared = context.snapshot.get<FileStoreSpec>(fileStoreType, step.store)
+  if (!declared) throw new CratewrightError('StoreNotMatched', `FileStore ${step.store} is not declared`)
+  const release = { project, release: step.release }
+  const target = { name: `FileStore ${step.store}`, limit: 4 }
+  const result = context.tasks.run(`${step.action}-${context.history.open?.number ?? 0}`, target, async () => {
+    const store = await room.storeOf(declared)
+    if (step.action === 'revoke') await store.revoke(release)
+    else if (step.what === 'released') await store.destroy(release)
+    else await store.discard(release)
+  })
+  return result.state === 'running' ? result : { state: 'done', ...detailOf(step) }
 }
 
 async function runTask(step: RequestStep, context: Context, room: RequestRoom, task: StepTask): Promise<Outcome> {

@@ -1,5 +1,6 @@
 /** Judging the log of a request: was each entry right when it was written? Needs what the log names, and believes none of it. */
 
+import type { Ending, Governance } from '../../../schemas/generated/types.ts'
 import type { History, LogEntry } from '../../engine/kind.ts'
 import type { Oid } from '../../git/repository.ts'
 import { type Barred, type Group, groupsFor, tally, viewOf, whyNot } from '../../records/approval.ts'
@@ -9,19 +10,27 @@ import { bad, type Finding, note, unchecked, unreadable } from '../../records/ve
 import { asCratewrightError } from '../../runtime/errors.ts'
 import type { SshPublicKey } from '../../runtime/ssh-key.ts'
 import { verifySsh } from '../../runtime/sshsig.ts'
+import { barredFrom, requestersOf, standingVotes, subjectOf } from './approvals.ts'
 import type { Authors } from './authors.ts'
 import { outputsDigest, sha512 } from './digests.ts'
 import { parseRequest } from './documents.ts'
-import { barredFrom, subjectOf } from './observe.ts'
 import { bagNamespace, renderRelease } from './release.ts'
-import { type CountedStatement, type OutputFile, type RequestState, stateOf } from './state.ts'
+import { type CountedStatement, type OutputFile, type RequestState, stateOf, votesOf } from './state.ts'
+
+/** What the platform repository said. */
+export interface PlatformThen {
+  readonly persons: readonly PersonInfo[]
+  readonly groups: readonly Group[]
+  /** What admins ended, of this request; undefined: not known here. */
+  readonly ended?: readonly Ending[]
+}
 
 /** What a log names, as far as it is here. */
 export interface Evidence {
   /** The request's files at a commit; undefined: the commit is not here. */
   documentsAt(commit: Oid): Promise<ReadonlyMap<string, Uint8Array> | undefined>
   /** People and groups as the platform had them when the entry was written; undefined: that commit is not here. */
-  platformAt(entry: LogEntry): Promise<{ persons: readonly PersonInfo[]; groups: readonly Group[] } | undefined>
+  platformAt(entry: LogEntry): Promise<PlatformThen | undefined>
   /** Who wrote a content, of the people known then; undefined: the history of the request is not here. */
   authorsAt(
     state: RequestState,
@@ -65,6 +74,11 @@ async function auditEntry(entry: LogEntry, room: Room): Promise<void> {
   if (entry.event === 'noted' && entry.action === 'statement') await auditStatement(entry, room)
   if (entry.event === 'noted' && (entry.action === 'sign-off' || entry.action === 'disclosure'))
     await auditDecision(entry, room)
+  if (
+    entry.event === 'noted' &&
+    (entry.action === 'withdraw' || entry.action === 'expire' || entry.action === 'recall')
+  )
+    await auditEnd(entry, room)
   if (entry.event === 'outcome' && entry.result === 'done') await auditOutcome(entry, room)
 }
 
@@ -79,6 +93,7 @@ function checkOrder(entry: LogEntry, state: RequestState, findings: Finding[]): 
         : entry.action === 'publish' && !state.closing
           ? 'a closed release'
           : undefined
+  if (entry.action === 'revoke' || entry.action === 'destroy') checkRemoval(entry, state, findings)
   if (missing) findings.push(bad(entryFile(entry), `starts ${entry.action} without ${missing}`))
   for (const name of ['request', 'scope', 'outputs'] as const) {
     const digest = entry.digests?.[name]
@@ -87,6 +102,51 @@ function checkOrder(entry: LogEntry, state: RequestState, findings: Finding[]): 
     if (digest !== undefined && digest !== held)
       findings.push(bad(entryFile(entry), `is for another ${name} digest than what was approved`))
   }
+}
+
+/** Nothing is taken away or destroyed but what has ended, was called back, or nobody's approval stands for. */
+function checkRemoval(entry: LogEntry, state: RequestState, findings: Finding[]): void {
+  const { release, what } = (entry.facts ?? {}) as { release?: number; what?: string }
+  const where = entryFile(entry)
+  if (what === 'staged') {
+    const stands =
+      state.staged?.generation === state.generation &&
+      state.signOff?.decision === 'approve' &&
+      state.disclosure?.decision !== 'reject' &&
+      !state.end
+    if (stands) findings.push(bad(where, 'destroys staged data that was approved'))
+    return
+  }
+  const one = state.releases.find(found => found.release === release)
+  if (!one) findings.push(bad(where, `is about release ${release}, which was never published`))
+  else if (!one.recalled && !state.end) findings.push(bad(where, `is about release ${release}, which nobody ended`))
+  else if (entry.action === 'destroy' && one.state !== 'revoked')
+    findings.push(bad(where, `destroys release ${release} without having taken it out of production`))
+}
+
+/** Why a request or a release ended: because of a statement, of what an admin listed, or of its date. */
+async function auditEnd(entry: LogEntry, { history, evidence, findings }: Room): Promise<void> {
+  const where = entryFile(entry)
+  const state = stateOf(history)
+  const late = (until: string | undefined) => until !== undefined && entry.time > until
+  if (entry.action === 'expire') {
+    if (!late(state.until)) findings.push(bad(where, 'says that the time is over, and it is not'))
+    return
+  }
+  const { release } = (entry.facts ?? {}) as { release?: number }
+  const one = state.releases.find(found => found.release === release)
+  const phases = entry.action === 'withdraw' ? (['Request'] as const) : (['SignOff', 'Disclosure'] as const)
+  const said = phases.flatMap(phase => votesOf(state.counted, phase)).some(({ decision }) => decision !== 'approve')
+  if (said || (entry.action === 'recall' && late(one?.until))) return
+  const platform = await evidence.platformAt(entry)
+  if (!platform?.ended) {
+    findings.push(unchecked(where, `whether an admin ended this cannot be seen here`))
+    return
+  }
+  const listed = platform.ended.some(one =>
+    entry.action === 'withdraw' ? one.release === undefined : one.release === release,
+  )
+  if (!listed) findings.push(bad(where, 'names an end that neither a statement nor the platform repository asks for'))
 }
 
 async function auditContent(entry: LogEntry, { evidence, findings }: Room): Promise<void> {
@@ -122,13 +182,15 @@ async function auditStatement(entry: LogEntry, { history, evidence, findings }: 
   if (person !== statement.person || decision !== statement.decision || reading.sha256 !== statement.sha256) {
     findings.push(bad(where, 'says something else than the statement in it'))
   }
-  const written = await writtenBy(entry, state, evidence, platform.persons)
+  // Who wrote it ever may take it back; who wrote it since it was approved may not approve it.
+  const since = statement.phase === 'Request' ? { ...state, approved: undefined } : state
+  const written = await writtenBy(entry, since, evidence, platform.persons)
   const source = await evidence.sourceAt(state, entry.commits?.platform)
   if (!written || source === undefined) {
     findings.push(unchecked(where, `whether ${person} wrote the request cannot be seen here`))
     return
   }
-  const { barred, authors } = written
+  const { authors } = written
   for (const { commit, reason } of authors.unattributed)
     findings.push(
       bad(
@@ -136,11 +198,38 @@ async function auditStatement(entry: LogEntry, { history, evidence, findings }: 
         `the statement should not have counted: commit ${commit} ${reason}, so nobody can tell who wrote this`,
       ),
     )
-  const groups = groupsFor(platform.groups, { phase: statement.phase, project: entry.project, source })
-  const names = new Set(platform.persons.map(({ name }) => name))
-  const views = groups.map(group => viewOf(group, new Date(entry.time), barred, names))
-  const reason = whyNot(person, groups, views, barred)
+  const reason = whyNotCounted(statement, entry, state, source, platform, written)
   if (reason) findings.push(bad(where, `the statement should not have counted: ${reason}`))
+}
+
+function whyNotCounted(
+  { phase, decision, person, sha256 }: Omit<CountedStatement, 'entry'>,
+  entry: LogEntry,
+  state: RequestState,
+  source: string,
+  platform: PlatformThen,
+  { authors, barred, governance }: Written,
+): string | undefined {
+  const before = state.refused.get(sha256)
+  if (before !== undefined) return `it was refused when it was first seen: ${before}`
+  if (phase === 'Request') {
+    const may = requestersOf(governance, authors, platform.persons).has(person)
+    return may ? undefined : `${person} neither asks for this data nor wrote this request`
+  }
+  if (decision === 'withdraw') {
+    const vote = votesOf(state.counted, phase).find(one => one.person === person)
+    return vote?.decision === 'approve' ? undefined : `${person} had given no approval`
+  }
+  const groups = groupsFor(platform.groups, { phase, project: entry.project, source })
+  const names = new Set(platform.persons.map(({ name }) => name))
+  const views = groups.map(group => viewOf(group, new Date(entry.time), barred, names, state.tre.timeZone))
+  return whyNot(person, groups, views, barred)
+}
+
+interface Written {
+  readonly authors: Authors
+  readonly barred: Barred
+  readonly governance: Governance
 }
 
 /** Who wrote what was to be approved, and whom that bars, with the people that the platform knew then. */
@@ -149,11 +238,11 @@ async function writtenBy(
   state: RequestState,
   evidence: Evidence,
   persons: readonly PersonInfo[],
-): Promise<{ authors: Authors; barred: Barred } | undefined> {
+): Promise<Written | undefined> {
   const documents = await evidence.documentsAt(state.content)
   const governance = documents && parseRequest(documents, '').documents?.governance
   const authors = governance && (await evidence.authorsAt(state, entry.commits?.projects, persons))
-  return authors && { authors, barred: barredFrom(governance, authors, persons) }
+  return authors && { authors, governance, barred: barredFrom(governance, authors, persons) }
 }
 
 async function auditDecision(entry: LogEntry, { history, evidence, findings }: Room): Promise<void> {
@@ -169,10 +258,9 @@ async function auditDecision(entry: LogEntry, { history, evidence, findings }: R
   }
   const names = new Set(platform.persons.map(({ name }) => name))
   const views = groupsFor(platform.groups, { phase, project: entry.project, source }).map(group =>
-    viewOf(group, new Date(entry.time), written.barred, names),
+    viewOf(group, new Date(entry.time), written.barred, names, state.tre.timeZone),
   )
-  const votes = state.counted.filter(counted => counted.phase === phase)
-  const { decision } = tally(views, votes)
+  const { decision } = tally(views, standingVotes(state.counted, phase, platform.persons))
   const noted = (entry.facts as { decision?: string } | undefined)?.decision
   if (decision !== noted) {
     findings.push(

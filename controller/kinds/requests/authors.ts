@@ -14,6 +14,8 @@ export interface Authors {
 
 /** Commits looked at; a request with more since its last approval has its oldest ones unattributed. */
 const maxCommits = 2_000
+/** Commits that are asked for at a time. */
+const batch = 50
 
 /** `since`: the commit whose content was approved last; only what came after it has an author who matters. */
 export async function authorsOf(
@@ -51,7 +53,54 @@ export async function authorsOf(
   }
   if (commits.length > maxCommits)
     unattributed.push({ commit: commits.at(-1)?.oid ?? tip, reason: `is one of more than ${maxCommits}` })
-  return { persons: [...names].sort(), coAuthors: [...coAuthors].sort(), unattributed }
+  const matter = unattributed.length > 0 ? await afterLastAbsence(repository, tip, base, paths, signal) : undefined
+  return {
+    persons: [...names].sort(),
+    coAuthors: [...coAuthors].sort(),
+    unattributed: matter ? unattributed.filter(({ commit }) => matter.has(commit)) : unattributed,
+  }
+}
+
+/**
+ * Commits since the request was last not there at all; undefined: it always was. Whoever added it again wrote all of it and
+ * answers for it: that is how a request heals whose commits cannot be told.
+ */
+async function afterLastAbsence(
+  repository: GitRepository,
+  tip: Oid,
+  base: Oid | undefined,
+  paths: readonly string[],
+  signal: AbortSignal,
+): Promise<ReadonlySet<Oid> | undefined> {
+  const absent = await lastAbsent(repository, tip, base, paths, signal)
+  if (absent === undefined) return undefined
+  const commits = await repository.history({ tip, since: absent, paths, limit: maxCommits + 1 }, signal)
+  return new Set(commits.map(({ oid }) => oid))
+}
+
+/** The newest commit of the watched line in which the request was not there. */
+async function lastAbsent(
+  repository: GitRepository,
+  tip: Oid,
+  since: Oid | undefined,
+  paths: readonly string[],
+  signal: AbortSignal,
+): Promise<Oid | undefined> {
+  const line = await repository.history(
+    { tip, paths, firstParent: true, limit: maxCommits, ...(since ? { since } : {}) },
+    signal,
+  )
+  // The tip has the request; of the others, few remove it.
+  for (let at = 0; at < line.length; at += batch) {
+    const some = line.slice(at, at + batch)
+    const ids = await repository.ids(
+      some.flatMap(({ oid }) => paths.map(path => ({ commit: oid, path }))),
+      signal,
+    )
+    const index = some.findIndex((_, nth) => paths.every((_path, path) => ids[nth * paths.length + path] === undefined))
+    if (index >= 0) return some[index]?.oid
+  }
+  return undefined
 }
 
 export function pathsIn(folder: string): string[] {

@@ -1,52 +1,53 @@
 /** What is known of a request before anything is decided: its log, its content, who wrote it, what was signed. */
 
-import type { ApproverGroupSpec, Governance, PersonSpec } from '../../../schemas/generated/types.ts'
+import type {
+  ApproverGroupSpec,
+  Ending,
+  FileStoreSpec,
+  Governance,
+  PersonSpec,
+  RepositorySpec,
+} from '../../../schemas/generated/types.ts'
 import type { Context, History, Resource } from '../../engine/kind.ts'
 import { readBounded } from '../../git/read-bounded.ts'
 import type { GitRepository, Oid } from '../../git/repository.ts'
-import { type Barred, type Group, type GroupView, groupsFor, viewOf, whyNot } from '../../records/approval.ts'
-import {
-  maxStatementBytes,
-  type PersonInfo,
-  type Reading,
-  readStatement,
-  type StatementFile,
-  type Subject,
-} from '../../records/statement.ts'
-import { sha256Hex } from '../../runtime/canonical.ts'
+import type { Group } from '../../records/approval.ts'
+import { maxStatementBytes, type PersonInfo, type StatementFile } from '../../records/statement.ts'
+import { endOf, startOf } from '../../runtime/dates.ts'
 import { CratewrightError, type Problem } from '../../runtime/errors.ts'
-import { approverGroupType, personType } from '../types.ts'
+import { approverGroupType, fileStoreType, personType, repositoryType } from '../types.ts'
+import {
+  type Approval,
+  type ApprovalRoom,
+  approvalOf,
+  barredFrom,
+  type JudgedStatement,
+  lateStatements,
+  type Prospect,
+  prospectsOf,
+  type StatementFiles,
+  waitingFor,
+} from './approvals.ts'
 import { type Authors, authorsOf, pathsIn } from './authors.ts'
 import { parseRequest, type RequestDocuments, readFolder } from './documents.ts'
-import type { RequestSpec } from './reader.ts'
+import { type RequestSpec, requestType } from './reader.ts'
 import { type Resolved, resolveRequest } from './resolve.ts'
-import type { Tre } from './state.ts'
-import { type CountedStatement, type RequestState, stateOf } from './state.ts'
+import { type RequestState, stateOf, type Tre } from './state.ts'
 
 export interface ContentChange {
   readonly commit: Oid
   /** Undefined: the documents had errors there. */
   readonly digest: string | undefined
+  readonly documents: RequestDocuments | undefined
   readonly release: number
   readonly because: 'request' | 'history'
 }
 
-export interface JudgedStatement {
-  readonly file: StatementFile
-  readonly reading: Reading
-  /** Why it does not count; undefined: it does. */
-  readonly ignored: string | undefined
-  /** It is in the log. */
-  readonly counted: boolean
-}
-
-export interface Approval {
-  readonly phase: 'SignOff' | 'Disclosure'
-  readonly groups: readonly Group[]
-  readonly views: readonly GroupView[]
-  readonly barred: Barred
-  readonly subject: Subject
-  readonly statements: readonly JudgedStatement[]
+/** Another request of the same name, in another Repository. */
+export interface Rival {
+  readonly repository: string
+  /** It was recorded first, and keeps the name. */
+  readonly holds: boolean
 }
 
 export interface RequestObserved {
@@ -62,6 +63,16 @@ export interface RequestObserved {
   readonly authors: Authors | undefined
   /** The approval that the request waits for now. */
   readonly approval: Approval | undefined
+  /** Statements that take back what was decided already, or the request itself. */
+  readonly late: readonly JudgedStatement[]
+  readonly prospects: readonly Prospect[]
+  /** What an admin ended, of this request. */
+  readonly ended: readonly Ending[]
+  readonly stores: ReadonlyMap<string, Resource<FileStoreSpec>>
+  /** The content that was last approved; undefined where nothing was, or where its commit is gone. */
+  readonly approvedDocuments: RequestDocuments | undefined
+  readonly rivals: readonly Rival[]
+  readonly now: Date
   readonly persons: readonly PersonInfo[]
   readonly groups: readonly Group[]
   readonly platformProblems: readonly Problem[]
@@ -86,37 +97,88 @@ export async function observeRequest(
   const persons = snapshot.list<PersonSpec>(personType).map(({ name, spec }) => ({ name, spec }))
   const groups = snapshot.list<ApproverGroupSpec>(approverGroupType).map(({ name, spec }) => ({ name, spec }))
   const platformProblems = (snapshot.problems.get('platform') ?? []).filter(({ severity }) => severity === 'error')
-  const known = { state, history, head, headTime: 0, documents, persons, groups, platformProblems, asked, tre }
-  const nothing = { changes: [], resolved: undefined, resolveProblems: [], authors: undefined, approval: undefined }
+  const repositorySpec = snapshot.get<RepositorySpec>(repositoryType, resource.namespace)?.spec
+  const known = {
+    ...{ state, history, head, headTime: 0, documents, persons, groups, platformProblems, asked, tre },
+    now: context.clock.now(),
+    ended: (repositorySpec?.ended ?? []).filter(({ project }) => project === resource.name),
+    stores: new Map(snapshot.list<FileStoreSpec>(fileStoreType).map(store => [store.name, store])),
+    rivals: await rivalsOf(resource, context),
+  }
+  const nothing = {
+    ...{ changes: [], resolved: undefined, resolveProblems: [], authors: undefined, approval: undefined },
+    ...{ late: [], prospects: [], approvedDocuments: undefined },
+  }
   if (resource.missing || !documents) return { ...known, ...nothing }
 
   const [commit] = await repository.history({ tip: head, limit: 1 }, signal)
   const changes = await contentChanges(repository, state, head, resource, signal)
-  const { resolved, problems } = resolveRequest(documents, resource.name, folder, snapshot)
-  const settled = state.phase === 'Published' || state.phase === 'Rejected'
-  const authors = settled ? undefined : await authorsOf(repository, head, state.approvedAt, folder, persons, signal)
-  const phase = waitingFor(state)
-  const approval =
-    phase && authors && resolved
-      ? await observeApproval(phase, {
-          resource,
-          context,
-          repository,
-          state,
-          authors,
-          persons,
-          groups,
-          documents,
-          source: resolved.connection.name,
-          head,
-        })
+  const approvedDocuments =
+    changes.length > 0 && state.approved
+      ? await documentsAt(repository, state.approved.at, state.approved.folder, signal)
       : undefined
-  return { ...known, headTime: commit?.time ?? 0, changes, resolved, resolveProblems: problems, authors, approval }
+  const { resolved, problems } = resolveRequest(documents, resource.name, folder, snapshot)
+  const settled = state.published !== undefined || state.phase === 'Rejected' || state.end !== undefined
+  const authors = settled ? undefined : await authorsOf(repository, head, state.approved?.at, folder, persons, signal)
+  const phase = waitingFor(state)
+  const last = history.entries.at(-1)?.time
+  const room: ApprovalRoom = {
+    ...{ resource, history, state, persons, groups, documents },
+    authorsEver: () => authorsOf(repository, head, undefined, folder, persons, signal),
+    source: resolved?.connection.name,
+    // As the entry that counts it will be dated: an auditor judges membership by that.
+    at: new Date(Math.max(known.now.getTime(), last ? Date.parse(last) : 0)),
+    zone: state.tre.timeZone,
+  }
+  const statements = await statementFiles(repository, head, folder, state.requestDigest, expectedNames(persons), signal)
+  const barred = authors && barredFrom(documents.governance, authors, persons)
+  return {
+    ...known,
+    headTime: commit?.time ?? 0,
+    changes,
+    approvedDocuments,
+    resolved,
+    resolveProblems: problems,
+    authors,
+    approval: phase && barred && resolved ? approvalOf(phase, barred, statements, room) : undefined,
+    late: await lateStatements(statements, barred, room),
+    prospects: barred && resolved ? prospectsOf(barred, room) : [],
+  }
 }
 
-export function waitingFor({ phase, signOff, disclosure }: RequestState): 'SignOff' | 'Disclosure' | undefined {
-  if (phase === 'Validated' && !signOff) return 'SignOff'
-  return phase === 'Staged' && !disclosure ? 'Disclosure' : undefined
+async function documentsAt(repository: GitRepository, commit: Oid, folder: string, signal: AbortSignal) {
+  try {
+    return parseRequest((await readFolder(repository, commit, folder, signal)).files, folder).documents
+  } catch (error) {
+    // Of a branch that was rewritten; what changed since then cannot be shown any more.
+    if (error instanceof CratewrightError && error.code === 'GitObjectMissing') return undefined
+    throw error
+  }
+}
+
+/** From when and until when data may be read, as a request says it. */
+export function periodOf(
+  { start_date, end_date }: Governance,
+  zone: string | undefined,
+): { from?: string; until?: string } {
+  const from = start_date === undefined ? undefined : startOf(start_date, zone)
+  const until = end_date === undefined ? undefined : endOf(end_date, zone)
+  return { ...(from ? { from: from.toISOString() } : {}), ...(until ? { until: until.toISOString() } : {}) }
+}
+
+/** The request of a name that was recorded first keeps it; before anything is recorded, the first Repository by name does. */
+async function rivalsOf(resource: Resource<RequestSpec>, { snapshot, history, historyOf }: Context): Promise<Rival[]> {
+  const others = snapshot
+    .list<RequestSpec>(requestType)
+    .filter(({ name, namespace }) => name === resource.name && namespace !== resource.namespace)
+  const rank = (namespace: string, first: string | undefined) => `${first ?? '~'} ${namespace}`
+  const own = rank(resource.namespace, history.entries[0]?.time)
+  return Promise.all(
+    others.map(async other => {
+      const first = (await historyOf(other)).entries[0]?.time
+      return { repository: other.namespace, holds: rank(other.namespace, first) < own }
+    }),
+  )
 }
 
 /**
@@ -132,7 +194,7 @@ async function contentChanges(
 ): Promise<ContentChange[]> {
   const { documents, folder } = resource.spec
   if (state.id === undefined || head === state.seen || !documents) return []
-  const now = { commit: head, digest: documents.digest, release: documents.governance.release ?? 1 }
+  const now = { commit: head, digest: documents.digest, documents, release: documents.governance.release ?? 1 }
   const grown = await repository.isAncestor(state.seen, head, signal).catch(error => {
     if (error instanceof CratewrightError && error.code === 'GitObjectMissing') return false
     throw error
@@ -151,6 +213,7 @@ async function contentChanges(
       changes.push({
         commit: oid,
         digest: parsed?.digest,
+        documents: parsed,
         release: parsed?.governance.release ?? 1,
         because: 'request',
       })
@@ -161,127 +224,10 @@ async function contentChanges(
   return changes
 }
 
-interface ApprovalRoom {
-  readonly resource: Resource<RequestSpec>
-  readonly context: Context
-  readonly repository: GitRepository
-  readonly state: RequestState
-  readonly authors: Authors
-  readonly persons: readonly PersonInfo[]
-  readonly groups: readonly Group[]
-  readonly documents: RequestDocuments
-  readonly source: string
-  readonly head: Oid
-}
-
-async function observeApproval(phase: 'SignOff' | 'Disclosure', room: ApprovalRoom): Promise<Approval> {
-  const { resource, context, repository, state, authors, persons, documents, source } = room
-  const groups = groupsFor(room.groups, { phase, project: resource.name, source })
-  const barred = barredFrom(documents.governance, authors, persons)
-  const names = new Set(persons.map(({ name }) => name))
-  // As the entry that counts it will be dated: an auditor judges membership by that.
-  const last = context.history.entries.at(-1)?.time
-  const now = new Date(Math.max(context.clock.now().getTime(), last ? Date.parse(last) : 0))
-  const views = groups.map(group => viewOf(group, now, barred, names))
-  const subject = subjectOf(phase, resource, state)
-  const { files, unread } = await statementFiles(
-    repository,
-    room.head,
-    resource.spec.folder,
-    state.requestDigest,
-    context.signal,
-  )
-  const statements = files.map((file): JudgedStatement => {
-    const reading = readStatement(file, subject, context.history, persons)
-    const digest = sha256Hex(file.text)
-    const counted = state.counted.some(({ sha256 }) => sha256 === digest)
-    return {
-      file,
-      reading,
-      counted,
-      ignored: reading.state === 'ignored' ? reading.reason : refusal(reading, groups, views, barred),
-    }
-  })
-  const notRead = unread.map(
-    ({ path, reason }): JudgedStatement => ({
-      file: { path, text: new Uint8Array(), signature: undefined },
-      reading: { state: 'ignored', reason },
-      ignored: reason,
-      counted: false,
-    }),
-  )
-  const all = [...withoutRepeats(statements, state, phase), ...notRead]
-  return { phase, groups, views, barred, subject, statements: all }
-}
-
-/** One statement a person and decision; more of the same say nothing new. */
-function withoutRepeats(
-  statements: readonly JudgedStatement[],
-  state: RequestState,
-  phase: CountedStatement['phase'],
-): JudgedStatement[] {
-  const said = new Map(
-    state.counted
-      .filter(counted => counted.phase === phase)
-      .map(({ person, decision, path }) => [`${person} ${decision}`, path]),
-  )
-  return statements.map(judged => {
-    const { file, reading, ignored } = judged
-    if (reading.state === 'ignored' || ignored !== undefined) return judged
-    const what = `${reading.person.name} ${reading.statement.decision}`
-    const before = said.get(what)
-    said.set(what, before ?? file.path)
-    if (before === undefined || before === file.path) return judged
-    return { ...judged, counted: false, ignored: `it says what ${before} says already` }
-  })
-}
-
-export function subjectOf(
-  phase: 'SignOff' | 'Disclosure',
-  resource: { namespace: string; name: string },
-  state: RequestState,
-): Subject {
-  const scope = state.validation?.scope
-  const outputs = phase === 'Disclosure' ? state.staging?.outputs : undefined
-  return {
-    repository: resource.namespace,
-    project: resource.name,
-    phase,
-    release: state.release,
-    generation: state.generation,
-    digests: { request: state.requestDigest, ...(scope ? { scope } : {}), ...(outputs ? { outputs } : {}) },
-    since: (phase === 'SignOff' ? state.validation?.entry : state.staging?.entry) ?? 0,
-  }
-}
-
-function refusal(
-  reading: Reading & { state: 'sound' },
-  groups: readonly Group[],
-  views: readonly GroupView[],
-  barred: Barred,
-): string | undefined {
-  if (reading.statement.decision === 'withdraw') return 'withdrawing an approval is not provided yet; reject instead'
-  return whyNot(reading.person.name, groups, views, barred)
-}
-
-/** The requester, the project's users, and whoever wrote the request since it was last approved. */
-export function barredFrom(governance: Governance, authors: Authors, persons: readonly PersonInfo[]): Barred {
-  const barred = new Map<string, string>()
-  for (const person of persons) {
-    const emails = new Set((person.spec.emails ?? []).map(email => email.toLowerCase()))
-    const isOne = (user: { username: string; email?: string }) =>
-      user.username === person.name || (user.email !== undefined && emails.has(user.email.toLowerCase()))
-    if (authors.persons.includes(person.name)) barred.set(person.name, 'wrote this request')
-    else if (authors.coAuthors.some(email => emails.has(email)))
-      barred.set(person.name, 'is named as co-author of this request')
-    else if (
-      governance.requester !== undefined &&
-      isOne({ username: governance.requester, email: governance.requester })
-    )
-      barred.set(person.name, 'asks for this data')
-    else if (governance.users.some(isOne)) barred.set(person.name, 'is a user of this project')
-  }
-  return barred
+/** Names that the statements of registered people have: other files must not hide them. */
+function expectedNames(persons: readonly PersonInfo[]): ReadonlySet<string> {
+  const words = ['sign-off', 'disclosure', 'withdraw-sign-off', 'withdraw-disclosure', 'withdraw-request']
+  return new Set(persons.flatMap(({ name }) => words.map(word => `${word}-${name}.yaml`)))
 }
 
 async function statementFiles(
@@ -289,14 +235,16 @@ async function statementFiles(
   commit: Oid,
   folder: string,
   digest: string,
+  expected: ReadonlySet<string>,
   signal: AbortSignal,
-): Promise<{ files: StatementFile[]; unread: { path: string; reason: string }[] }> {
+): Promise<StatementFiles> {
   const base = folder === '' ? 'sign-offs' : `${folder}/sign-offs`
   const entries = (await repository.list(commit, base, signal)).filter(
     ({ mode }) => mode === '100644' || mode === '100755',
   )
-  // Those for the content as it is first: what lies there for other contents must not hide them.
-  const rank = ({ path }: { path: string }) => (path.startsWith(`${base}/${digest.slice(0, 16)}/`) ? 0 : 1)
+  // Those of registered people for the content as it is come first: what anybody else puts there must not hide them.
+  const rank = ({ path }: { path: string }) =>
+    path.startsWith(`${base}/${digest.slice(0, 16)}/`) ? (expected.has(path.split('/').at(-1) ?? '') ? 0 : 1) : 2
   const all = entries.filter(({ path }) => path.endsWith('.yaml')).sort((a, b) => rank(a) - rank(b))
   const wanted = all.slice(0, maxStatements)
   const signatures = new Map(entries.filter(({ path }) => path.endsWith('.yaml.sig')).map(entry => [entry.path, entry]))

@@ -1,13 +1,17 @@
 /** What has to happen next for a request. Pure: the same observation, the same plan. */
 
 import type { Plan, Resource, Wait } from '../../engine/kind.ts'
-import { tally, unreachable } from '../../records/approval.ts'
-import { derivedUuid } from '../../runtime/canonical.ts'
+import { type Group, type GroupView, tally, unreachable } from '../../records/approval.ts'
+import { addressesOf, type PersonInfo } from '../../records/statement.ts'
+import { derivedUuid, sha256Hex } from '../../runtime/canonical.ts'
 import { catalogue, type ErrorCode, type Problem, showWhere } from '../../runtime/errors.ts'
-import type { Approval, JudgedStatement, RequestObserved } from './observe.ts'
+import { type Approval, type JudgedStatement, standingVotes } from './approvals.ts'
+import { changesBetween } from './changes.ts'
+import { endingSteps, removalOf } from './ending.ts'
+import { periodOf, type RequestObserved } from './observe.ts'
 import type { RequestSpec } from './reader.ts'
 import type { RequestState, UsedResource } from './state.ts'
-import type { RequestStep } from './steps.ts'
+import { type RequestStep, statementStep } from './steps.ts'
 
 type RequestPlan = Plan<RequestStep>
 
@@ -25,15 +29,34 @@ const life = [
 ] as const
 
 export function planRequest(resource: Resource<RequestSpec>, observed: RequestObserved): RequestPlan {
+  const life = planLife(resource, observed)
+  // Whoever holds up the life of a request holds up neither its end nor what is taken away with it.
+  if (observed.history.open?.action === 'publish' && life.steps.length > 0) return life
+  const ending = endingSteps(observed)
+  if (ending.length > 0) return { steps: ending, waits: [], later: ['revoke: take away what was released'] }
+  const removal = removalOf(observed)
+  const steps = [...removal.steps, ...life.steps]
+  return { ...life, steps, waits: [...life.waits, ...removal.waits] }
+}
+
+function planLife(resource: Resource<RequestSpec>, observed: RequestObserved): RequestPlan {
   const { state, documents, changes, resolved, resolveProblems, authors } = observed
-  if (resource.missing)
-    return waiting({
-      reason: 'Missing',
-      message: `the folder of ${resource.name} is gone from the watched branch: work stops, nothing is withdrawn`,
-      todo: 'Put the folder back to go on.',
-    })
+  if (resource.missing) return waiting(missing(resource, state))
   if (!documents) return waiting(...problemWaits(resource.problems))
-  if (state.id === undefined) return { steps: [createStep(resource, observed)], waits: [], later: thenFrom('validate') }
+  const rival = observed.rivals.find(({ holds }) => holds)
+  if (rival) {
+    return waiting({
+      reason: 'NameTaken',
+      message: `Repository ${rival.repository} has a request of this name, which was there first`,
+      todo: 'Give this request another name.',
+      on: [`Repository ${rival.repository}`],
+    })
+  }
+  if (state.id === undefined) {
+    const [ended] = observed.ended.filter(({ release }) => release === undefined)
+    if (ended) return waiting(endedByAdmin(ended.reason))
+    return { steps: [createStep(resource, observed)], waits: [], later: thenFrom('validate') }
+  }
 
   // What was begun is gone on with, whoever asked for it.
   const asked = observed.asked || observed.history.open !== undefined
@@ -43,12 +66,26 @@ export function planRequest(resource: Resource<RequestSpec>, observed: RequestOb
   }
   const release = documents.governance.release ?? 1
   const taken = Math.max(state.closedRelease, state.publishedRelease)
+  const ended = observed.ended.find(one => one.release === undefined)
+  if (ended) return waiting(endedByAdmin(ended.reason))
   if (changes.length > 0) {
     // What is published stays so whatever is asked next; an approval of anything else is void, and that is recorded.
-    if (taken >= release && state.phase === 'Published') return waiting(releaseTaken(state, taken))
+    if (taken >= release && state.published && !state.end) return waiting(releaseTaken(state, taken))
     return { steps: changeSteps(observed, resource.spec.folder), waits: [], later: thenFrom('validate') }
   }
+  if (state.end) {
+    const { how, message } = state.end
+    return waiting({ reason: how, message, todo: 'Change the request to ask again.' })
+  }
   if (state.phase === 'Published') return { steps: [], waits: [], later: [] }
+  if (state.phase === 'Recalled') {
+    const recalled = state.releases.find(one => one.release === state.release)?.recalled?.message
+    return waiting({
+      reason: 'Recalled',
+      message: `release ${state.release} was called back: ${recalled ?? 'it is no longer in production'}`,
+      todo: `Set \`release: ${taken + 1}\` in cr8-governance.yaml to ask again.`,
+    })
+  }
   if (state.phase === 'Rejected')
     return waiting({ reason: 'Rejected', message: rejectedBy(state), todo: 'Change the request to ask again.' })
   if (taken >= release && !state.closing) return waiting(releaseTaken(state, taken))
@@ -75,6 +112,8 @@ export function planRequest(resource: Resource<RequestSpec>, observed: RequestOb
       generation: state.generation + 1,
       digests: request,
       voids,
+      period: periodOf(documents.governance, state.tre.timeZone),
+      changed: [],
       folder: state.folder,
       content: state.content,
       seen: observed.head,
@@ -91,7 +130,7 @@ export function planRequest(resource: Resource<RequestSpec>, observed: RequestOb
       inputs: resolved.inputs,
       summary: 'compare tables, columns and types with the source’s catalogue',
     }
-    return { steps: [step], waits: [], later: thenFrom('sign-off') }
+    return { steps: [step], waits: nobodyWaits(observed), later: thenFrom('sign-off') }
   }
   if (!state.validation.ok) {
     const todo = 'Correct the request, or ask for another look with `cratewright reconcile` once the source is right.'
@@ -119,6 +158,7 @@ export function planRequest(resource: Resource<RequestSpec>, observed: RequestOb
       ...base,
       action: 'stage-transfer',
       record: 'pair',
+      store: resolved.store.name,
       digests: scope,
       summary: `extract ${state.validation.tables.length} tables to staging`,
       ...(state.stagingVoid === undefined ? {} : { destroys: 'what is staged for this release now' }),
@@ -138,7 +178,31 @@ export function planRequest(resource: Resource<RequestSpec>, observed: RequestOb
     }
     return { steps: [step], waits: [], later: thenFrom('publish') }
   }
+  if (state.from !== undefined && observed.now.getTime() < Date.parse(state.from)) {
+    return waiting({
+      reason: 'NotYet',
+      message: `the data may be used from ${state.from} on, and is published then`,
+      until: state.from,
+    })
+  }
   return { steps: [publishStep(state)], waits: [], later: [] }
+}
+
+function missing({ name }: Resource<RequestSpec>, state: RequestState): Wait {
+  const stands = state.end ? `; the request is ${state.end.how}` : ''
+  return {
+    reason: 'Missing',
+    message: `the folder of ${name} is gone from the watched branch: work stops, nothing is withdrawn${stands}`,
+    todo: 'Put the folder back to go on.',
+  }
+}
+
+function endedByAdmin(reason: string): Wait {
+  return {
+    reason: 'Withdrawn',
+    message: `an admin ended this request: ${reason}`,
+    todo: 'Ask an admin: it is listed under `ended` of the Repository.',
+  }
 }
 
 function publishStep(state: RequestState): RequestStep {
@@ -171,12 +235,17 @@ function createStep(resource: Resource<RequestSpec>, { documents, head, headTime
     content: head,
     seen: head,
     tre,
+    period: documents ? periodOf(documents.governance, tre.timeZone) : {},
     summary: 'give the request an id and begin its log',
   }
 }
 
-function changeSteps({ changes, state, head }: RequestObserved, folder: string): RequestStep[] {
-  const sound = changes.flatMap(change => (change.digest === undefined ? [] : [{ ...change, digest: change.digest }]))
+function changeSteps({ changes, state, head, approvedDocuments }: RequestObserved, folder: string): RequestStep[] {
+  const sound = changes.flatMap(change =>
+    change.digest === undefined || !change.documents
+      ? []
+      : [{ ...change, digest: change.digest, documents: change.documents }],
+  )
   return sound.map((change, index) => {
     const voids = index === 0 && state.signOff !== undefined
     return {
@@ -186,6 +255,8 @@ function changeSteps({ changes, state, head }: RequestObserved, folder: string):
       generation: state.generation + index + 1,
       release: change.release,
       folder,
+      period: periodOf(change.documents.governance, state.tre.timeZone),
+      changed: approvedDocuments ? changesBetween(approvedDocuments, change.documents) : [],
       digests: { request: change.digest },
       content: change.commit,
       seen: index === sound.length - 1 ? head : change.commit,
@@ -209,35 +280,20 @@ function approvalPlan(observed: RequestObserved, action: 'sign-off' | 'disclosur
     })
   }
   const base = { generation: state.generation, release: state.release, digests: approval.subject.digests }
-  const fresh = firstOfEach(
-    approval.statements.filter(({ ignored, counted }) => ignored === undefined && !counted),
-    state,
-    approval,
-  )
-  const steps = fresh.map((judged): RequestStep => {
-    const { reading, file } = judged
-    return {
-      ...base,
-      action: 'statement',
-      record: 'noted',
-      summary: `count the statement ${file.path}`,
-      statement: {
-        phase: approval.phase,
-        person: reading.person.name,
-        decision: reading.statement.decision,
-        path: file.path,
-        sha256: reading.sha256,
-        fingerprint: reading.fingerprint,
-        text: Buffer.from(file.text).toString('utf8'),
-        signature: Buffer.from(file.signature ?? []).toString('latin1'),
-      },
-    }
-  })
-  const counted = state.counted.filter(({ phase }) => phase === approval.phase)
-  const votes = [
-    ...counted,
-    ...fresh.map(({ reading }) => ({ person: reading.person.name, decision: reading.statement.decision })),
+  const fresh = freshOf(approval)
+  const { phase } = approval
+  const steps = [
+    ...seenSteps(approval, state, base),
+    ...fresh.map((judged): RequestStep => statementStep(base, phase, judged)),
   ]
+  const said = fresh.map(({ reading }) => ({
+    entry: 0,
+    phase,
+    person: reading.person.name,
+    decision: reading.statement.decision,
+    fingerprint: reading.fingerprint,
+  }))
+  const votes = standingVotes([...state.counted, ...said], phase, observed.persons)
   const { decision, groups } = tally(approval.views, votes)
   if (decision) {
     const summary =
@@ -248,30 +304,56 @@ function approvalPlan(observed: RequestObserved, action: 'sign-off' | 'disclosur
   }
   return {
     steps,
-    waits: approvalWaits(approval, groups, action),
+    waits: [
+      ...approvalWaits(approval, groups, action),
+      ...(action === 'sign-off'
+        ? nobodyWaits({ prospects: observed.prospects.filter(({ phase: later }) => later !== phase) })
+        : []),
+    ],
     later: thenFrom(action === 'sign-off' ? 'stage-transfer' : 'close'),
   }
 }
 
 type Sound = JudgedStatement & { readonly reading: Extract<JudgedStatement['reading'], { state: 'sound' }> }
 
-/** One statement a person and decision; more of the same say nothing new. */
-function firstOfEach(statements: readonly JudgedStatement[], state: RequestState, approval: Approval): Sound[] {
-  const seen = new Set(
-    state.counted
-      .filter(({ phase }) => phase === approval.phase)
-      .map(({ person, decision }) => `${person} ${decision}`),
-  )
-  return statements.filter((judged): judged is Sound => {
-    if (judged.reading.state !== 'sound') return false
-    const key = `${judged.reading.person.name} ${judged.reading.statement.decision}`
-    if (seen.has(key)) return false
-    seen.add(key)
-    return true
-  })
+/** What counts now and is not in the log yet. Said at once, the more careful word is the last. */
+function freshOf({ statements }: Approval): Sound[] {
+  const care = { approve: 0, withdraw: 1, reject: 2 }
+  return statements
+    .filter((one): one is Sound => one.reading.state === 'sound' && one.ignored === undefined && !one.counted)
+    .toSorted((a, b) => care[a.reading.statement.decision] - care[b.reading.statement.decision])
 }
 
-function approvalWaits(approval: Approval, groups: ReturnType<typeof tally>['groups'], action: string): Wait[] {
+/** Statements that nobody registered signed and that are noted of one generation; anybody who can push can make more. */
+const maxRefused = 100
+
+/** What is refused for its signer is noted when it is first seen: a key or a member added later does not make it count. */
+function seenSteps(
+  { statements }: Approval,
+  state: RequestState,
+  base: Pick<RequestStep, 'generation' | 'release' | 'digests'>,
+): RequestStep[] {
+  const refused = statements.flatMap(({ file, reading, ignored, counted, repeats }) => {
+    if (counted || ignored === undefined || repeats) return []
+    if (reading.state === 'ignored' ? !reading.signer : reading.statement.decision === 'withdraw') return []
+    const sha256 = sha256Hex(file.text)
+    return state.refused.has(sha256) ? [] : [{ path: file.path, sha256, reason: ignored }]
+  })
+  const room = Math.max(0, maxRefused - state.refused.size)
+  const noted = refused.slice(0, room)
+  if (noted.length === 0) return []
+  const summary = `note ${noted.length} statement${noted.length === 1 ? '' : 's'} that do${noted.length === 1 ? 'es' : ''} not count`
+  return [{ ...base, action: 'seen', record: 'noted', statements: noted, summary }]
+}
+
+/** Before a request is checked, and long before it waits: whether anybody is there who could approve it at all. */
+function nobodyWaits({ prospects }: Pick<RequestObserved, 'prospects'>): Wait[] {
+  return prospects.flatMap(({ phase, groups, views }) =>
+    nobody(phase === 'SignOff' ? 'sign-off' : 'disclosure', groups, views),
+  )
+}
+
+function nobody(action: string, groups: readonly Group[], views: readonly GroupView[]): Wait[] {
   if (groups.length === 0) {
     return [
       {
@@ -281,17 +363,16 @@ function approvalWaits(approval: Approval, groups: ReturnType<typeof tally>['gro
       },
     ]
   }
-  const stuck = unreachable(approval.views)
-  if (stuck.length > 0) {
-    const [group] = stuck
-    return [
-      {
-        reason: 'NobodyCanApprove',
-        message: `group ${group?.name} needs ${group?.quorum} approvers and has ${group?.eligible.length} who may approve this request`,
-        todo: catalogue.NobodyCanApprove.todo,
-      },
-    ]
-  }
+  return unreachable(views).map(({ name, quorum, eligible }) => ({
+    reason: 'NobodyCanApprove',
+    message: `group ${name} needs ${quorum} approvers for the ${action} and has ${eligible.length} who may approve this request`,
+    todo: catalogue.NobodyCanApprove.todo,
+  }))
+}
+
+function approvalWaits(approval: Approval, groups: ReturnType<typeof tally>['groups'], action: string): Wait[] {
+  const stuck = nobody(action, approval.groups, approval.views)
+  if (stuck.length > 0) return stuck
   return groups
     .filter(({ missing }) => missing > 0)
     .map(({ name, missing, approved }) => {
@@ -317,8 +398,14 @@ function decidedBy(
   const voted = persons.filter(({ name }) => voters.has(name))
   return [
     ...approval.groups.toSorted(byName).map(({ name, spec }) => ({ kind: 'ApproverGroup', name, spec })),
-    ...voted.toSorted(byName).map(({ name, spec }) => ({ kind: 'Person', name, spec })),
+    ...voted.toSorted(byName).map(person => ({ kind: 'Person', name: person.name, spec: onRecord(person) })),
   ]
+}
+
+/** Records name people by their id in the platform repository, which alone says who they are. */
+function onRecord(person: PersonInfo) {
+  const emailDigests = [...addressesOf(person)].sort()
+  return { keys: person.spec.keys ?? [], ...(emailDigests.length > 0 ? { emailDigests } : {}) }
 }
 
 /** What was read, as the bag carries it. */

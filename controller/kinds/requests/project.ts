@@ -4,11 +4,12 @@ import { stringify } from 'yaml'
 import type { Ingress, User } from '../../../schemas/generated/types.ts'
 import type { Documents, History, RecordFile } from '../../engine/kind.ts'
 import { historyUpTo } from '../../records/log.ts'
+import { subjectOf, waitingFor } from './approvals.ts'
+import { scopeChanges } from './changes.ts'
 import { crateOf } from './crate.ts'
 import { parseRequest, type RequestDocuments, requestFiles } from './documents.ts'
-import { subjectOf, waitingFor } from './observe.ts'
-import { renderRelease, statementFilesOf } from './release.ts'
-import { type RequestState, stateOf } from './state.ts'
+import { renderRelease, statementFilesOf, statementNames } from './release.ts'
+import { type RequestState, type StatementPhase, stateOf } from './state.ts'
 
 export function projectRequest(history: History, documents: Documents): RecordFile[] {
   const state = stateOf(history)
@@ -16,7 +17,7 @@ export function projectRequest(history: History, documents: Documents): RecordFi
   const current = documents.get(state.content) ?? new Map<string, Uint8Array>()
   const request = parseRequest(current, '').documents
   return [
-    ...preparedStatement(history, state, request),
+    ...preparedStatements(history, state, request),
     ...state.counted.flatMap(statement =>
       statementFilesOf(statement).map(({ path, content }) => ({ path: `statements/${path}`, content })),
     ),
@@ -59,33 +60,72 @@ export function closedReleases(
     })
 }
 
-function preparedStatement(history: History, state: RequestState, request: RequestDocuments | undefined): RecordFile[] {
+/** Statements that lie ready to be signed: what is waited for, and what takes back what was decided. */
+function preparedStatements(
+  history: History,
+  state: RequestState,
+  request: RequestDocuments | undefined,
+): RecordFile[] {
+  if (!request || state.end) return []
   const phase = waitingFor(state)
-  const first = history.entries[0]
-  if (!phase || !request || !first) return []
-  const subject = subjectOf(phase, { namespace: first.repository, name: first.project }, state)
-  const { since: _, ...named } = subject
-  const agreement = request.governance.agreement
+  const asked =
+    phase === undefined
+      ? []
+      : [{ phase, explanation: (phase === 'SignOff' ? explainSignOff : explainDisclosure)(request, state) }]
+  const decided = [
+    ...(state.signOff?.decision === 'approve' ? (['SignOff'] as const) : []),
+    ...(state.disclosure?.decision === 'approve' ? (['Disclosure'] as const) : []),
+    'Request' as const,
+  ]
+  return [
+    ...asked.map(({ phase: waiting, explanation }) =>
+      prepared(statementNames[waiting], waiting, explanation, history, request),
+    ),
+    ...decided.map(taken =>
+      prepared(`withdraw-${statementNames[taken]}`, taken, explainWithdrawal(taken, request, state), history, request),
+    ),
+  ]
+}
+
+function prepared(
+  name: string,
+  phase: StatementPhase,
+  explanation: readonly string[],
+  history: History,
+  { governance: { agreement } }: RequestDocuments,
+): RecordFile {
+  const { repository = '', project = '' } = history.entries[0] ?? {}
+  const { since: _, ...named } = subjectOf(phase, { namespace: repository, name: project }, stateOf(history))
   const statement = {
     statement: 'cratewright.dev/statement/v1',
     ...named,
     log: { number: history.entries.length, sha256: history.head },
     ...(agreement ? { agreement } : {}),
   }
-  const explanation = phase === 'SignOff' ? explainSignOff(request, state) : explainDisclosure(request, state)
   const text = `${explanation.map(comment).join('\n')}\n${stringify(statement, { lineWidth: 0 })}`
-  return [{ path: `prepared/${phase === 'SignOff' ? 'sign-off' : 'disclosure'}.yaml`, content: Buffer.from(text) }]
+  return { path: `prepared/${name}.yaml`, content: Buffer.from(text) }
+}
+
+function explainWithdrawal(phase: StatementPhase, { governance }: RequestDocuments, state: RequestState): string[] {
+  const what =
+    phase === 'Request'
+      ? 'Takes this request back: work on it ends, and what was released is taken away and destroyed.'
+      : state.published
+        ? `Calls release ${state.release} back: it is taken away and destroyed.`
+        : `Takes the approval back that was given in the ${statementNames[phase]}.`
+  return [
+    `${governance.project.name}, release ${state.release}`,
+    '',
+    what,
+    '',
+    'What lies below is what is signed. Do not edit it: `cratewright` adds who and what was decided, and signs.',
+  ]
 }
 
 function explainSignOff({ governance, ingress }: RequestDocuments, state: RequestState): string[] {
-  const changed = state.approvedDigest !== undefined && state.approvedDigest !== state.requestDigest
   return [
     `Sign-off of ${governance.project.name}, release ${state.release}`,
-    ...(changed
-      ? [
-          `CHANGED since it was last approved (request ${state.approvedDigest?.slice(0, 16)} then, ${state.requestDigest.slice(0, 16)} now).`,
-        ]
-      : []),
+    ...whatChanged(state),
     '',
     governance.project.description,
     ...(governance.purpose ? [`Purpose: ${governance.purpose}`] : []),
@@ -98,6 +138,21 @@ function explainSignOff({ governance, ingress }: RequestDocuments, state: Reques
     ),
     '',
     'What lies below is what is signed. Do not edit it: `cratewright sign-off` adds who and what was decided, and signs.',
+  ]
+}
+
+/** First of all: what is not what was approved before. */
+function whatChanged({ approved, requestDigest, changed, validation }: RequestState): string[] {
+  if (!approved) return []
+  const scope = scopeChanges(approved.tables, validation?.tables ?? [])
+  const same = approved.digest === requestDigest
+  if (same && scope.length === 0) return ['It was approved before, and is the same now.']
+  const unknown =
+    !same && changed.length === 0 ? ['  (what exactly cannot be shown: the commit approved then is gone)'] : []
+  return [
+    `CHANGED since it was last approved (request ${approved.digest.slice(0, 16)} then, ${requestDigest.slice(0, 16)} now):`,
+    ...[...changed, ...scope].map(line => `  ${line}`),
+    ...unknown,
   ]
 }
 

@@ -26,6 +26,9 @@ interface ParsedFolder {
   readonly problems: readonly Problem[]
 }
 
+/** Names of requests that have a log: one whose folder is gone is still known. */
+export type Recorded = (signal: AbortSignal) => Promise<readonly string[]>
+
 const namePattern = /^[a-z0-9][a-z0-9-]{0,62}$/
 const maxRequests = 5_000
 
@@ -34,12 +37,14 @@ export class RequestReader implements Reader {
   readonly #repository: GitRepository
   readonly #name: string
   readonly #pattern: string
+  readonly #recorded: Recorded
   #cache = new Map<string, ParsedFolder>()
 
-  constructor(repository: GitRepository, name: string, pattern: string) {
+  constructor(repository: GitRepository, name: string, pattern: string, recorded: Recorded = async () => []) {
     this.#repository = repository
     this.#name = name
     this.#pattern = pattern
+    this.#recorded = recorded
   }
 
   async read(commit: Oid, signal: AbortSignal): Promise<ReadResult> {
@@ -49,6 +54,7 @@ export class RequestReader implements Reader {
       signal,
     )
     const cache = new Map<string, ParsedFolder>()
+    const recorded = await this.#recorded(signal)
     const resources = []
     for (const [index, folder] of folders.entries()) {
       const tree = trees[index]
@@ -57,7 +63,7 @@ export class RequestReader implements Reader {
       const parsed = cached?.tree === tree ? cached : { tree, ...(await this.#parse(commit, folder, signal)) }
       cache.set(folder, parsed)
       const last = folder.split('/').at(-1) ?? ''
-      const name = folder === '' ? (parsed.documents?.governance.project.name ?? this.#name) : last
+      const name = folder === '' ? (parsed.documents?.governance.project.name ?? this.#nameOfWhole(recorded)) : last
       const spec: RequestSpec = { folder, tree, documents: parsed.documents }
       resources.push({
         type: requestType,
@@ -69,7 +75,27 @@ export class RequestReader implements Reader {
       })
     }
     this.#cache = cache
-    return { resources, problems }
+    const present = new Set(resources.map(({ name }) => name))
+    const missing = recorded
+      .filter(name => !present.has(name))
+      .map(name => ({
+        type: requestType,
+        namespace: this.#name,
+        name,
+        spec: { folder: '', tree: '', documents: undefined } satisfies RequestSpec,
+        problems: [],
+        origin: { repository: this.#name, commit, where: { file: name } },
+      }))
+    return { resources, problems, missing }
+  }
+
+  /** Of a repository that is one request, and whose documents cannot be read: what it was called before. */
+  #nameOfWhole(recorded: readonly string[]): string {
+    return (
+      this.#cache.get('')?.documents?.governance.project.name ??
+      (recorded.length === 1 ? recorded[0] : undefined) ??
+      this.#name
+    )
   }
 
   async #parse(commit: Oid, folder: string, signal: AbortSignal) {

@@ -90,9 +90,12 @@ function resourceFiles(step: string, resources: readonly UsedResource[]): BagFil
   }))
 }
 
+/** What statements of a phase are called in the names of files. */
+export const statementNames = { SignOff: 'sign-off', Disclosure: 'disclosure', Request: 'request' } as const
+
 /** A counted statement and its signature, as files. */
 export function statementFilesOf({ phase, person, sha256, text, signature }: CountedStatement): BagFile[] {
-  const name = `${phase === 'SignOff' ? 'sign-off' : 'disclosure'}-${person}-${sha256.slice(0, 16)}.yaml`
+  const name = `${statementNames[phase]}-${person}-${sha256.slice(0, 16)}.yaml`
   return [
     { path: name, content: Buffer.from(text) },
     { path: `${name}.sig`, content: Buffer.from(signature) },

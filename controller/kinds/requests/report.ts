@@ -1,7 +1,8 @@
 /** What a request's status says: where it stands, what it waits for, who has to act, which statements do not count and why. */
 
 import type { Plan, Resource, StatusReport } from '../../engine/kind.ts'
-import type { JudgedStatement, RequestObserved } from './observe.ts'
+import { isUser, type JudgedStatement } from './approvals.ts'
+import type { RequestObserved } from './observe.ts'
 import type { RequestSpec } from './reader.ts'
 import type { Phase } from './state.ts'
 import type { RequestStep } from './steps.ts'
@@ -19,6 +20,7 @@ export interface RequestStatus {
     readonly groups: readonly { readonly name: string; readonly quorum: number; readonly eligible: readonly string[] }[]
     readonly keys: readonly { readonly person: string; readonly key: string }[]
   }
+  readonly keys?: readonly { readonly person: string; readonly key: string }[]
   readonly statements: readonly {
     readonly path: string
     readonly person?: string
@@ -26,10 +28,23 @@ export interface RequestStatus {
     readonly reason?: string
   }[]
   readonly release_location?: string
+  /** Every release that was published, and what became of it. */
+  readonly releases?: readonly { readonly release: number; readonly state: string; readonly location: string }[]
+  /** What else a person should know. */
+  readonly notes?: readonly string[]
 }
 
 /** People wait for these; nothing is wrong. */
-const waitsForPeople = new Set(['WaitingForSignOff', 'WaitingForDisclosure'])
+const waitsForPeople = new Set([
+  'WaitingForSignOff',
+  'WaitingForDisclosure',
+  'NotYet',
+  'WaitingForDestruction',
+  'Retained',
+  'Withdrawn',
+  'Expired',
+  'Recalled',
+])
 
 export function reportRequest(
   resource: Resource<RequestSpec>,
@@ -40,7 +55,9 @@ export function reportRequest(
   const phase = resource.missing ? 'Missing' : state.phase
   const [next] = plan.steps
   const [wait] = plan.waits
-  const ready = state.phase === 'Published' && !resource.missing && plan.waits.length === 0
+  // Older releases may still wait for their day: that takes nothing from the one that stands.
+  const hindrance = plan.waits.some(({ reason }) => reason !== 'WaitingForDestruction' && reason !== 'Retained')
+  const ready = state.phase === 'Published' && !resource.missing && !hindrance
   const approvers = new Set(approval?.views.flatMap(({ eligible }) => eligible))
   const detail: RequestStatus = {
     phase,
@@ -68,8 +85,20 @@ export function reportRequest(
           },
         }
       : {}),
-    statements: (approval?.statements ?? []).map(statementStatus),
-    ...(state.published ? { release_location: state.published.location } : {}),
+    ...(keysOfWho(observed).length > 0 ? { keys: keysOfWho(observed) } : {}),
+    statements: [...(approval?.statements ?? []), ...observed.late].map(statementStatus),
+    ...(state.published && state.phase === 'Published' ? { release_location: state.published.location } : {}),
+    ...(state.releases.length > 0
+      ? { releases: state.releases.map(({ release, state: now, location }) => ({ release, state: now, location })) }
+      : {}),
+    ...(observed.rivals.length > 0
+      ? {
+          notes: observed.rivals.map(
+            ({ repository, holds }) =>
+              `Repository ${repository} has a request of this name as well; ${holds ? 'it was first, and this one waits' : 'it waits'}`,
+          ),
+        }
+      : {}),
   }
   const stalled = wait !== undefined && !waitsForPeople.has(wait.reason)
   if (next)
@@ -77,6 +106,18 @@ export function reportRequest(
   if (wait) return { ready, progressing: false, stalled, reason: wait.reason, message: wait.message, detail }
   const message = state.published ? `release ${state.release} is published` : `the request is ${phase}`
   return { ready, progressing: false, stalled: false, reason: phase, message, detail }
+}
+
+/** Keys of people who have said something about this request, or ask for it: who takes something back is found by them. */
+function keysOfWho({ state, documents, persons }: RequestObserved) {
+  const said = new Set(state.counted.map(({ person }) => person))
+  const requester = documents?.governance.requester
+  return persons
+    .filter(
+      person =>
+        said.has(person.name) || (requester !== undefined && isUser(person, { username: requester, email: requester })),
+    )
+    .flatMap(({ name, spec }) => (spec.keys ?? []).map(key => ({ person: name, key })))
 }
 
 function statementStatus({ file, reading, ignored, counted }: JudgedStatement) {

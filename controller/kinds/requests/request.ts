@@ -2,7 +2,14 @@
 
 import type { Context, History, Kind, Plan, Resource, StatusReport } from '../../engine/kind.ts'
 import type { GitRepository, Oid } from '../../git/repository.ts'
-import { approverGroupType, fileStoreType, personType, repositoryType, sourceConnectionType } from '../types.ts'
+import {
+  approverGroupType,
+  fileStoreType,
+  freezeType,
+  personType,
+  repositoryType,
+  sourceConnectionType,
+} from '../types.ts'
 import { applyRequest } from './apply.ts'
 import { observeRequest, type RequestObserved } from './observe.ts'
 import { planRequest } from './plan.ts'
@@ -25,7 +32,7 @@ export function requestKind(room: RequestKindRoom): Kind<RequestSpec, RequestObs
     type: requestType,
     references: resource => [
       { named: true, type: repositoryType, name: resource.namespace },
-      ...[approverGroupType, personType, sourceConnectionType, fileStoreType].map(type => ({
+      ...[approverGroupType, personType, sourceConnectionType, fileStoreType, freezeType].map(type => ({
         named: false as const,
         type,
       })),

@@ -2,152 +2,21 @@
 
 import type { History, LogEntry } from '../../engine/kind.ts'
 import type { Oid } from '../../git/repository.ts'
-import type { Tally } from '../../records/approval.ts'
+import type {
+  Closing,
+  CountedStatement,
+  Decision,
+  Finding,
+  Phase,
+  PublishedRelease,
+  RequestState,
+  ScopeTable,
+  Staging,
+  StatementPhase,
+  Tre,
+} from './state-types.ts'
 
-export type Phase =
-  | 'Requested'
-  | 'Created'
-  | 'Failed'
-  | 'Validated'
-  | 'SignedOff'
-  | 'Staged'
-  | 'Disclosed'
-  | 'Published'
-  | 'Rejected'
-
-/** The research environment, as records name it. */
-export interface Tre {
-  readonly name: string
-  readonly url?: string
-}
-
-/** A Person, ApproverGroup or SourceConnection as it was used; a bag carries them, so that it can be judged alone. */
-export interface UsedResource {
-  readonly kind: string
-  readonly name: string
-  readonly spec: unknown
-}
-
-export interface CountedStatement {
-  readonly entry: number
-  readonly phase: 'SignOff' | 'Disclosure'
-  readonly person: string
-  readonly decision: 'approve' | 'reject' | 'withdraw'
-  readonly path: string
-  readonly sha256: string
-  readonly fingerprint: string
-  readonly text: string
-  readonly signature: string
-}
-
-export interface OutputFile {
-  /** `data/outputs/<dataset>/<table>.csv`. */
-  readonly path: string
-  readonly dataset: string
-  readonly schema: string
-  readonly table: string
-  readonly size: number
-  readonly sha256: string
-  readonly sha512: string
-}
-
-/** What approvers see of a table in Git: counts below the threshold are not shown. */
-export interface OutputSummary {
-  readonly path: string
-  readonly rows: number | 'fewer than the threshold'
-  readonly columns: number
-  readonly smallCells: number
-}
-
-export interface ScopeTable {
-  readonly dataset: string
-  readonly schema: string
-  readonly table: string
-  readonly kind: string
-  readonly columns: readonly { readonly name: string; readonly type: string }[]
-}
-
-export interface Decision {
-  readonly entry: number
-  readonly time: string
-  readonly decision: 'approve' | 'reject'
-  readonly groups: Tally['groups']
-  readonly resources: readonly UsedResource[]
-}
-
-export interface Validation {
-  readonly entry: number
-  readonly ok: boolean
-  /** Digest of all that the outcome depends on and that Git holds: a new one asks for a new validation. */
-  readonly inputs: string
-  readonly scope: string | undefined
-  readonly tables: readonly ScopeTable[]
-  readonly findings: readonly Finding[]
-}
-
-/** Why a validation failed. */
-export interface Finding {
-  readonly code: string
-  readonly message: string
-}
-
-export interface Staging {
-  readonly entry: number
-  readonly outputs: string
-  readonly files: readonly OutputFile[]
-  readonly summary: readonly OutputSummary[]
-  readonly threshold: number
-  readonly startedAt: string
-  readonly endedAt: string
-}
-
-export interface Closing {
-  readonly entry: number
-  readonly release: number
-  readonly started: number
-  readonly manifestSha512: string
-  readonly tagmanifestSha512: string
-  readonly signature: string
-  readonly gitSignature: string
-  readonly key: string
-}
-
-export interface RequestState {
-  readonly phase: Phase
-  /** `urn:uuid:` of the request; undefined before it was created. */
-  readonly id: string | undefined
-  readonly createdAt: string
-  readonly tre: Tre
-  readonly generation: number
-  readonly release: number
-  readonly requestDigest: string
-  /** The commit at which the content of this generation was read. */
-  readonly content: Oid
-  /** Where the request's folder lay at that commit. */
-  readonly folder: string
-  /** The newest commit whose changes are in the log. */
-  readonly seen: Oid
-  /** The entry that began this generation. */
-  readonly since: number
-  readonly validation: Validation | undefined
-  readonly counted: readonly CountedStatement[]
-  readonly signOff: Decision | undefined
-  readonly staging: Staging | undefined
-  /** Why staged data is not what was approved; a person has to ask before it is staged again. */
-  readonly stagingVoid: string | undefined
-  readonly disclosure: Decision | undefined
-  readonly closing: Closing | undefined
-  /** The newest release that was closed in any generation: its bag is never written again. */
-  readonly closedRelease: number
-  readonly publishedRelease: number
-  readonly published: { readonly entry: number; readonly location: string } | undefined
-  /** The commit at which content was last approved for staging, in any generation. */
-  readonly approvedAt: Oid | undefined
-  /** The request digest that was last approved. */
-  readonly approvedDigest: string | undefined
-  /** A step that failed for a reason that only new input or a person can remove. */
-  readonly halted: { readonly action: LogEntry['action']; readonly code: string; readonly message: string } | undefined
-}
+export type * from './state-types.ts'
 
 /** Nothing is checked, approved or extracted of the content yet: how a generation begins, and where a void scope leads back to. */
 const unchecked = {
@@ -159,6 +28,7 @@ const unchecked = {
   disclosure: undefined,
   closing: undefined,
   halted: undefined,
+  refused: new Map(),
 } satisfies Partial<RequestState>
 
 const nothing: RequestState = {
@@ -177,8 +47,15 @@ const nothing: RequestState = {
   closedRelease: 0,
   publishedRelease: 0,
   published: undefined,
-  approvedAt: undefined,
-  approvedDigest: undefined,
+  releases: [],
+  staged: undefined,
+  approved: undefined,
+  approvedBefore: undefined,
+  changed: [],
+  from: undefined,
+  until: undefined,
+  end: undefined,
+  removalFailed: undefined,
 }
 
 export function stateOf(history: History): RequestState {
@@ -192,13 +69,21 @@ function facts<T>(entry: LogEntry): T {
 }
 
 function fold(state: RequestState, entry: LogEntry): RequestState {
-  if (entry.event === 'started' || entry.action === 'error' || entry.result === 'abandoned') return state
-  const step = entry.event === 'noted' ? noted[entry.action] : outcomes[entry.action]
+  if (entry.action === 'error' || entry.result === 'abandoned') return state
+  const step = { started, noted, outcome: outcomes }[entry.event][entry.action]
   const next = step ? step(state, entry) : state
   return withPhase(next)
 }
 
 type Fold = (state: RequestState, entry: LogEntry) => RequestState
+
+/** From here on something may lie in staging, however the step ends. */
+const started: Record<string, Fold> = {
+  'stage-transfer': (state, entry) => {
+    const { store } = facts<{ store?: string }>(entry)
+    return { ...state, staged: { release: state.release, generation: state.generation, store } }
+  },
+}
 
 const noted: Record<string, Fold> = {
   create: (state, entry) => {
@@ -206,20 +91,28 @@ const noted: Record<string, Fold> = {
     return { ...renewed(state, entry), id, tre, createdAt: entry.time }
   },
   change: (state, entry) => renewed(state, entry),
-  statement: (state, entry) => ({
-    ...state,
-    counted: [...state.counted, { entry: entry.number, ...facts<Omit<CountedStatement, 'entry'>>(entry) }],
-  }),
-  'sign-off': (state, entry) => {
-    const signOff = decisionOf(entry)
-    const approved = signOff.decision === 'approve'
+  statement: (state, entry) => {
+    const statement = { entry: entry.number, ...facts<Omit<CountedStatement, 'entry'>>(entry) }
+    return takenBack({ ...state, counted: [...state.counted, statement] }, statement)
+  },
+  seen: (state, entry) => {
+    const { statements } = facts<{ statements: { sha256: string; reason: string }[] }>(entry)
     return {
       ...state,
-      signOff,
-      ...(approved ? { approvedAt: state.content, approvedDigest: state.requestDigest } : {}),
+      refused: new Map([...state.refused, ...statements.map(({ sha256, reason }) => [sha256, reason] as const)]),
     }
   },
+  'sign-off': (state, entry) => {
+    const signOff = decisionOf(entry)
+    if (signOff.decision !== 'approve') return { ...(state.signOff ? unapproved(state) : state), signOff }
+    const { content: at, requestDigest: digest, folder, validation } = state
+    const approved = { at, digest, folder, tables: validation?.tables ?? [] }
+    return { ...state, signOff, approved, approvedBefore: state.approved }
+  },
   disclosure: (state, entry) => ({ ...state, disclosure: decisionOf(entry) }),
+  withdraw: (state, entry) => ({ ...state, end: { entry: entry.number, how: 'Withdrawn', message: messageOf(entry) } }),
+  expire: (state, entry) => ({ ...state, end: { entry: entry.number, how: 'Expired', message: messageOf(entry) } }),
+  recall: (state, entry) => withRelease(state, entry, { recalled: { entry: entry.number, message: messageOf(entry) } }),
 }
 
 const outcomes: Record<string, Fold> = {
@@ -268,17 +161,106 @@ const outcomes: Record<string, Fold> = {
   },
   publish: (state, entry) => {
     if (entry.result !== 'done') return voided(state, entry)
+    const { location } = facts<{ location: string }>(entry)
+    const { release, generation, until, closing, staged } = state
+    const published: PublishedRelease = {
+      release,
+      generation,
+      entry: entry.number,
+      store: staged?.store,
+      location,
+      manifestSha512: closing?.manifestSha512 ?? '',
+      until,
+      recalled: undefined,
+      state: 'published',
+      revokedAt: undefined,
+    }
     return {
       ...state,
-      published: { entry: entry.number, location: facts<{ location: string }>(entry).location },
-      publishedRelease: Math.max(state.publishedRelease, state.release),
+      published: { entry: entry.number, location },
+      publishedRelease: Math.max(state.publishedRelease, release),
+      releases: [...state.releases.filter(one => one.release !== release), published],
+      staged: undefined,
     }
   },
+  revoke: (state, entry) => {
+    if (entry.result !== 'done') return { ...state, removalFailed: failureOf(entry) }
+    return withRelease({ ...state, removalFailed: undefined }, entry, { state: 'revoked', revokedAt: entry.time })
+  },
+  destroy: (state, entry) => {
+    if (entry.result !== 'done') return { ...state, removalFailed: failureOf(entry) }
+    const next = { ...state, removalFailed: undefined }
+    return facts<{ what: string }>(entry).what === 'staged'
+      ? { ...next, staged: undefined }
+      : withRelease(next, entry, { state: 'destroyed' })
+  },
+}
+
+/** The last word of each person in a phase. */
+export function votesOf(counted: readonly CountedStatement[], phase: StatementPhase): CountedStatement[] {
+  const last = new Map<string, CountedStatement>()
+  for (const statement of counted) if (statement.phase === phase) last.set(statement.person, statement)
+  return [...last.values()]
+}
+
+/** An approval that was taken back undoes the decision that no longer has its quorum, and what was done on the strength of it. */
+function takenBack(state: RequestState, { decision, phase }: CountedStatement): RequestState {
+  if (decision !== 'withdraw' || phase === 'Request' || state.published) return state
+  const decided = phase === 'SignOff' ? state.signOff : state.disclosure
+  if (decided?.decision !== 'approve') return state
+  const approving = new Set(
+    votesOf(state.counted, phase)
+      .filter(vote => vote.decision === 'approve')
+      .map(({ person }) => person),
+  )
+  const stands = decided.groups.every(
+    ({ approved, quorum }) => approved.filter(person => approving.has(person)).length >= quorum,
+  )
+  if (stands) return state
+  return phase === 'SignOff' ? unapproved(state) : { ...state, disclosure: undefined, closing: undefined }
+}
+
+/** What was approved no longer is: nothing was staged or disclosed on the strength of it. */
+function unapproved(state: RequestState): RequestState {
+  return {
+    ...state,
+    signOff: undefined,
+    staging: undefined,
+    stagingVoid: undefined,
+    disclosure: undefined,
+    closing: undefined,
+    halted: undefined,
+    approved: state.approvedBefore,
+    approvedBefore: undefined,
+  }
+}
+
+function withRelease(state: RequestState, entry: LogEntry, change: Partial<PublishedRelease>): RequestState {
+  const { release } = facts<{ release: number }>(entry)
+  return {
+    ...state,
+    releases: state.releases.map(one => (one.release === release ? { ...one, ...change } : one)),
+  }
+}
+
+function messageOf(entry: LogEntry): string {
+  return facts<{ message?: string }>(entry).message ?? ''
+}
+
+function failureOf({ action, error }: LogEntry) {
+  return { action, code: error?.code ?? 'Internal', message: error?.message ?? '' }
 }
 
 /** A new generation: whatever was approved, staged or disclosed was so for other content. */
 function renewed(state: RequestState, entry: LogEntry): RequestState {
-  const { content, seen, folder } = facts<{ content: Oid; seen: Oid; folder: string }>(entry)
+  const { content, seen, folder, changed, from, until } = facts<{
+    content: Oid
+    seen: Oid
+    folder: string
+    changed?: string[]
+    from?: string
+    until?: string
+  }>(entry)
   return {
     ...nothing,
     id: state.id,
@@ -286,8 +268,14 @@ function renewed(state: RequestState, entry: LogEntry): RequestState {
     tre: state.tre,
     closedRelease: state.closedRelease,
     publishedRelease: state.publishedRelease,
-    approvedAt: state.approvedAt,
-    approvedDigest: state.approvedDigest,
+    releases: state.releases,
+    staged: state.staged,
+    approved: state.approved,
+    approvedBefore: state.approvedBefore,
+    removalFailed: state.removalFailed,
+    changed: changed ?? [],
+    from,
+    until,
     generation: entry.generation ?? 0,
     release: entry.release ?? 1,
     requestDigest: entry.digests?.request ?? '',
@@ -314,8 +302,7 @@ function voided(state: RequestState, entry: LogEntry): RequestState {
       stagingVoid: entry.error?.message ?? 'the staged files changed',
     }
   }
-  const { code, message } = entry.error ?? { code: 'Internal', message: '' }
-  return { ...state, halted: { action: entry.action, code, message } }
+  return { ...state, halted: failureOf(entry) }
 }
 
 function withPhase(state: RequestState): RequestState {
@@ -324,7 +311,11 @@ function withPhase(state: RequestState): RequestState {
 
 function phaseOf(state: RequestState): Phase {
   if (state.id === undefined) return 'Requested'
-  if (state.published) return 'Published'
+  if (state.end) return state.end.how
+  if (state.published) {
+    const current = state.releases.find(({ release }) => release === state.release)
+    return current?.recalled || current?.state !== 'published' ? 'Recalled' : 'Published'
+  }
   if (state.signOff?.decision === 'reject' || state.disclosure?.decision === 'reject') return 'Rejected'
   if (state.disclosure) return 'Disclosed'
   if (state.staging) return 'Staged'

@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import type { History } from '../../../controller/engine/kind.ts'
-import { type CountedStatement, type Decision, type Phase, stateOf } from '../../../controller/kinds/requests/state.ts'
+import {
+  type CountedStatement,
+  type Decision,
+  type Phase,
+  stateOf,
+  votesOf,
+} from '../../../controller/kinds/requests/state.ts'
 import { readLog } from '../../../controller/records/log.ts'
 import { parseStatement } from '../../../controller/records/statement.ts'
 import { inShort } from '../../engine/memory-recorder.ts'
@@ -19,11 +25,14 @@ const moves: Record<Phase, readonly Phase[]> = {
   Created: ['Validated', 'Failed'],
   Failed: ['Validated'],
   Validated: ['SignedOff', 'Rejected'],
-  SignedOff: ['Staged'],
-  Staged: ['Disclosed', 'Rejected'],
-  Disclosed: ['Published', 'SignedOff'],
-  Published: [],
+  SignedOff: ['Staged', 'Validated', 'Rejected'],
+  Staged: ['Disclosed', 'Rejected', 'Validated'],
+  Disclosed: ['Published', 'SignedOff', 'Staged', 'Validated', 'Rejected'],
+  Published: ['Recalled'],
   Rejected: [],
+  Recalled: [],
+  Withdrawn: [],
+  Expired: [],
 }
 
 interface Event {
@@ -57,7 +66,18 @@ const events: fc.Arbitrary<Event> = fc.oneof(
   each(14, one(['dana', 'carl'] as const), (world, all) => {
     for (const who of all) world.sign(who, 'approve')
   }),
-  each(1, signers, (world, who) => world.sign(who, 'approve', true)),
+  each(1, signers, (world, who) => world.sign(who, 'approve', { late: true })),
+  each(
+    2,
+    fc.tuple(one('dana', 'carl', 'rob'), one('SignOff', 'Disclosure', 'Request'), one('reject', 'withdraw')),
+    (world, [who, phase, what]) => world.sign(who, what, { phase }),
+  ),
+  each(1, one(undefined, 1, 2), (world, release) =>
+    set(world, { ended: [{ project: 'asthma', reason: 'because', ...(release === undefined ? {} : { release }) }] }),
+  ),
+  always(1, 'nothing is ended', world => set(world, { ended: [] })),
+  each(1, one(0, 7), (world, afterDays) => set(world, { deletion: { policy: 'Delete', afterDays } })),
+  always(1, 'data is retained', world => set(world, { deletion: { policy: 'Retain' } })),
   always(1, 'what is prepared is kept', world => world.remember()),
   each(2, writers, (world, by) => world.change(by)),
   each(2, one(2, 3, 4), (world, release) => world.change('rob', release)),
@@ -163,12 +183,16 @@ describe('the plan of a request, in any world', function () {
         const tries = event === 'started' && number > old.length && !asked
         if (tries && action === 'stage-transfer') assert.equal(before.stagingVoid, undefined, what)
         if (tries) assert.notEqual(before.halted?.action, action, what)
-        if (action === 'sign-off') assert.equal(before.signOff, undefined, what)
-        if (action === 'disclosure') assert.equal(before.disclosure, undefined, what)
+        const late = (facts as { decision?: string } | undefined)?.decision === 'reject'
+        if (action === 'sign-off' && !late) assert.equal(before.signOff, undefined, what)
+        if (action === 'disclosure' && !late) assert.equal(before.disclosure, undefined, what)
+        if (action === 'withdraw' || action === 'expire') assert.equal(before.end, undefined, what)
+        if (event === 'started' && (action === 'revoke' || action === 'destroy'))
+          assert.equal(before.removalFailed === undefined || asked || number <= old.length, true, what)
         if (action === 'statement') {
           const said = facts as Pick<CountedStatement, 'phase' | 'person' | 'decision'>
-          const same = before.counted.filter(({ phase, person }) => phase === said.phase && person === said.person)
-          assert.ok(!same.some(({ decision }) => decision === said.decision), what)
+          const last = votesOf(before.counted, said.phase).find(({ person }) => person === said.person)
+          assert.notEqual(last?.decision, said.decision, what)
         }
         if (result === 'done' && (action === 'close' || action === 'publish')) {
           const id = `${action} ${release}`
@@ -193,7 +217,7 @@ describe('the plan of a request, in any world', function () {
         for (const { approved } of groups) assert.ok(!approved.some(person => wrote.includes(person)), `${approved}`)
       }
       for (const { action, event, number, digests, generation } of history.entries) {
-        if (event !== 'started' || action === 'validate') continue
+        if (event !== 'started' || action === 'validate' || action === 'revoke' || action === 'destroy') continue
         const state = stateUpTo(history, number - 1)
         const phases = action === 'stage-transfer' ? (['SignOff'] as const) : (['SignOff', 'Disclosure'] as const)
         for (const phase of phases) {
@@ -230,7 +254,7 @@ describe('the plan of a request, in any world', function () {
         const entry = history.entries[number - 1]!
         const renewed = next === 'Created' && (entry.action === 'change' || entry.result === 'failed')
         assert.ok(
-          next === phase || renewed || moves[phase].includes(next),
+          next === phase || renewed || next === 'Withdrawn' || next === 'Expired' || moves[phase].includes(next),
           `${phase} became ${next} by ${entry.action} ${entry.result ?? entry.event}`,
         )
         phase = next

@@ -11,29 +11,30 @@ import { type ReconcileResult, reconcile } from '../../../controller/engine/reco
 import { MemoryStore } from '../../../controller/engine/store/memory.ts'
 import { TaskRunner } from '../../../controller/engine/tasks.ts'
 import { applyRequest } from '../../../controller/kinds/requests/apply.ts'
-import type { Authors } from '../../../controller/kinds/requests/authors.ts'
-import type { RequestDocuments } from '../../../controller/kinds/requests/documents.ts'
 import {
-  type Approval,
+  type ApprovalRoom,
+  approvalOf,
   barredFrom,
-  type ContentChange,
-  type RequestObserved,
+  lateStatements,
+  prospectsOf,
   subjectOf,
   waitingFor,
-} from '../../../controller/kinds/requests/observe.ts'
+} from '../../../controller/kinds/requests/approvals.ts'
+import type { Authors } from '../../../controller/kinds/requests/authors.ts'
+import type { RequestDocuments } from '../../../controller/kinds/requests/documents.ts'
+import type { ContentChange, RequestObserved } from '../../../controller/kinds/requests/observe.ts'
 import { planRequest } from '../../../controller/kinds/requests/plan.ts'
 import { type RequestSpec, requestType } from '../../../controller/kinds/requests/reader.ts'
 import { type RequestStatus, reportRequest } from '../../../controller/kinds/requests/report.ts'
 import { requestedTables, resolveRequest, scopeDigest } from '../../../controller/kinds/requests/resolve.ts'
-import { type RequestState, stateOf } from '../../../controller/kinds/requests/state.ts'
+import { type RequestState, type StatementPhase, stateOf } from '../../../controller/kinds/requests/state.ts'
 import { detailOf, type RequestStep } from '../../../controller/kinds/requests/steps.ts'
 import type { RequestRoom } from '../../../controller/kinds/requests/task.ts'
 import { fileStoreType, sourceConnectionType } from '../../../controller/kinds/types.ts'
-import { type Group, groupsFor, viewOf, whyNot } from '../../../controller/records/approval.ts'
+import type { Group } from '../../../controller/records/approval.ts'
 import {
   formatStatement,
   type PersonInfo,
-  readStatement,
   type StatementFile,
   signStatement,
 } from '../../../controller/records/statement.ts'
@@ -41,7 +42,13 @@ import { digestOf, sha256Hex } from '../../../controller/runtime/canonical.ts'
 import { CratewrightError, problem } from '../../../controller/runtime/errors.ts'
 import { silentLog } from '../../../controller/runtime/log.ts'
 import { generateKey, parsePrivateKey, type SshPrivateKey } from '../../../controller/runtime/ssh-key.ts'
-import type { ApproverGroupSpec, PersonSpec, Statement } from '../../../schemas/generated/types.ts'
+import type {
+  ApproverGroupSpec,
+  Ending,
+  FileStoreSpec,
+  PersonSpec,
+  Statement,
+} from '../../../schemas/generated/types.ts'
 import { ticking } from '../../engine/lab.ts'
 import { inShort, MemoryRecorder, SharedLog } from '../../engine/memory-recorder.ts'
 
@@ -91,11 +98,17 @@ export class ModelWorld {
   platform = 1
   quorum = 1
   platformBroken = false
+  /** What an admin ended. */
+  ended: Ending[] = []
+  deletion: FileStoreSpec['deletion']
   /** What meets tasks, and which. */
   trouble: Trouble = 'none'
   troubled: 'all' | 'publish' = 'all'
   staged: { outputs: string; whole: boolean } | undefined
   readonly published: { release: number; outputs: string }[] = []
+  /** Releases that are no longer where people read, and those that are gone for good. */
+  readonly revoked = new Set<number>()
+  readonly destroyed = new Set<number>()
   plans = 0
   lastPlan: Plan<RequestStep> | undefined
   #stop = new AbortController()
@@ -144,8 +157,12 @@ export class ModelWorld {
   }
 
   /** A statement for what is prepared now; `late`: for what was prepared some time ago. */
-  sign(person: PersonName, decision: 'approve' | 'reject' | 'withdraw', late = false): void {
-    const prepared = late ? this.earlier : this.#prepared()
+  sign(
+    person: PersonName,
+    decision: 'approve' | 'reject' | 'withdraw',
+    { late = false, phase = waitingFor(this.state) }: { late?: boolean; phase?: StatementPhase | undefined } = {},
+  ): void {
+    const prepared = late ? this.earlier : this.#prepared(phase)
     if (!prepared) return
     const statement = { ...prepared, person, decision } as Statement
     const text = Buffer.from(`# ${serial++}\n${formatStatement(statement)}`)
@@ -199,7 +216,7 @@ export class ModelWorld {
     const kind: Kind<RequestSpec, RequestObserved, RequestStep, RequestStatus> = {
       type: requestType,
       references: () => [],
-      observe: async (resource, context) => this.#observe(resource, context),
+      observe: (resource, context) => this.#observe(resource, context),
       plan: (resource, observed) => this.#plan(resource, observed),
       intent: detailOf,
       apply: (step, context) => this.#apply(step, context),
@@ -262,7 +279,8 @@ export class ModelWorld {
       databases: ['clinical'],
       projects: ['*'],
     }
-    const lsc = { type: 'directory', staging: '/staging', production: '/production' }
+    const { deletion } = this
+    const lsc = { type: 'directory', staging: '/staging', production: '/production', ...(deletion ? { deletion } : {}) }
     return {
       resources: [
         { ...common, type: sourceConnectionType, name: 'warehouse', spec: warehouse },
@@ -296,8 +314,8 @@ export class ModelWorld {
     return [{ name: 'governance', spec: spec as unknown as ApproverGroupSpec }]
   }
 
-  authors({ approvedAt }: RequestState): Authors {
-    const from = this.commits.findIndex(commit => commit.oid === approvedAt) + 1
+  authors({ approved }: Pick<RequestState, 'approved'>): Authors {
+    const from = this.commits.findIndex(commit => commit.oid === approved?.at) + 1
     const wrote = this.commits
       .slice(from)
       .flatMap(({ oid: commit, wrote }) => (wrote ? [{ commit, by: wrote.by }] : []))
@@ -313,6 +331,7 @@ export class ModelWorld {
     const change = (commit: Commit, because: 'request' | 'history'): ContentChange => ({
       commit: commit.oid,
       digest: this.#documents(commit)?.digest,
+      documents: this.#documents(commit),
       release: commit.content?.release ?? 1,
       because,
     })
@@ -327,19 +346,39 @@ export class ModelWorld {
     })
   }
 
-  #observe(resource: Resource<RequestSpec>, { history, asked, clock, snapshot }: Context): RequestObserved {
+  async #observe(
+    resource: Resource<RequestSpec>,
+    { history, asked, clock, snapshot }: Context,
+  ): Promise<RequestObserved> {
     const state = stateOf(history)
     const { documents } = resource.spec
     const persons = Object.values(people).flatMap(person => (person.name === 'eve' ? [] : [person.info]))
     const platformProblems = this.platformBroken ? [problem('YamlInvalid', 'a file of the platform has errors')] : []
     const groups = this.#groups()
     const tre = { name: 'TRE' }
-    const known = { state, history, head: this.head.oid, documents, persons, groups, platformProblems, asked, tre }
-    const nothing = { changes: [], resolved: undefined, resolveProblems: [], authors: undefined, approval: undefined }
+    const stores = new Map(snapshot.list<FileStoreSpec>(fileStoreType).map(store => [store.name, store]))
+    const { ended } = this
+    const now = clock.now()
+    const known = {
+      ...{ state, history, head: this.head.oid, documents, persons, groups, platformProblems, asked, tre },
+      ...{ ended, stores, now, rivals: [], approvedDocuments: undefined },
+    }
+    const nothing = {
+      ...{ changes: [], resolved: undefined, resolveProblems: [], authors: undefined, approval: undefined },
+      ...{ late: [], prospects: [] },
+    }
     if (resource.missing || !documents) return { ...known, ...nothing, headTime: 0 }
-    const authors = this.authors(state)
     const { resolved, problems } = resolveRequest(documents, name, 'projects/asthma', snapshot)
     const phase = waitingFor(state)
+    const settled = state.published !== undefined || state.phase === 'Rejected' || state.end !== undefined
+    const authors = settled ? undefined : this.authors(state)
+    const barred = authors && barredFrom(documents.governance, authors, persons)
+    const room: ApprovalRoom = {
+      ...{ resource, history, state, persons, groups, documents, at: now, zone: undefined },
+      source: 'warehouse',
+      authorsEver: async () => this.authors({ approved: undefined }),
+    }
+    const statements = { files: this.statements, unread: [] }
     return {
       ...known,
       headTime: 1_700_000_000,
@@ -347,43 +386,18 @@ export class ModelWorld {
       resolved,
       resolveProblems: problems,
       authors,
-      approval: phase && this.#approval(phase, state, documents, authors, persons, groups, clock.now()),
+      approval: phase && barred && resolved ? approvalOf(phase, barred, statements, room) : undefined,
+      late: await lateStatements(statements, barred, room),
+      prospects: barred && resolved ? prospectsOf(barred, room) : [],
     }
   }
 
-  #approval(
-    phase: 'SignOff' | 'Disclosure',
-    state: RequestState,
-    documents: RequestDocuments,
-    authors: Authors,
-    persons: readonly PersonInfo[],
-    groups: readonly Group[],
-    now: Date,
-  ): Approval {
-    const matching = groupsFor(groups, { phase, project: name, source: 'warehouse' })
-    const barred = barredFrom(documents.governance, authors, persons)
-    const names = new Set(persons.map(person => person.name))
-    const views = matching.map(group => viewOf(group, now, barred, names))
-    const subject = subjectOf(phase, { namespace, name }, state)
-    const statements = this.statements.map(file => {
-      const reading = readStatement(file, subject, this.history, persons)
-      const refused =
-        reading.state === 'ignored'
-          ? reading.reason
-          : reading.statement.decision === 'withdraw'
-            ? 'not provided'
-            : whyNot(reading.person.name, matching, views, barred)
-      const counted = state.counted.some(({ sha256 }) => sha256 === sha256Hex(file.text))
-      return { file, reading, ignored: refused, counted }
-    })
-    return { phase, groups: matching, views, barred, subject, statements }
-  }
-
   /** What lies in `prepared/`. */
-  #prepared(): Omit<Statement, 'person' | 'decision'> | undefined {
+  #prepared(
+    phase: StatementPhase | undefined = waitingFor(this.state),
+  ): Omit<Statement, 'person' | 'decision'> | undefined {
     const { state, history } = this
-    const phase = waitingFor(state)
-    if (!phase) return undefined
+    if (!phase || state.id === undefined) return undefined
     const { since: _, ...named } = subjectOf(phase, { namespace, name }, state)
     const log = { number: history.entries.length, sha256: history.head }
     return { statement: 'cratewright.dev/statement/v1', ...named, log }
@@ -392,6 +406,7 @@ export class ModelWorld {
   /** Steps without outside effect and the validation are done by the real thing; those that move data by a stand-in. */
   async #apply(step: RequestStep, context: Context): Promise<Outcome> {
     const { action } = step
+    if (action === 'revoke' || action === 'destroy') return this.#remove(step)
     if (action !== 'stage-transfer' && action !== 'close' && action !== 'publish')
       return applyRequest(step, context, this.#room())
     const target = { name: 'warehouse', limit: 4 }
@@ -399,6 +414,16 @@ export class ModelWorld {
       this.#move(action, context),
     )
     return result.state === 'running' ? result : result.value
+  }
+
+  #remove(step: Extract<RequestStep, { action: 'revoke' | 'destroy' }>): Outcome {
+    this.#meetTrouble(step.action)
+    if (step.action === 'revoke') this.revoked.add(step.release)
+    else if (step.what === 'released') {
+      assert.ok(this.revoked.has(step.release), 'destroyed before it was taken away')
+      this.destroyed.add(step.release)
+    } else this.staged = undefined
+    return { state: 'done', ...detailOf(step) }
   }
 
   #room(): RequestRoom {

@@ -125,15 +125,14 @@ describe('the state of a request', () => {
       closedRelease: 1,
       publishedRelease: 1,
       id: 'urn:uuid:1',
-      approvedAt: oid('a'),
-      approvedDigest: digests.request,
+      approved: { at: oid('a'), digest: digests.request, folder: 'projects/asthma', tables: [] },
     }
     for (const [name, value] of Object.entries(fresh)) assert.deepEqual(after[name as keyof RequestState], value, name)
   })
 
   it('remembers as approved only what was approved', () => {
     const rejected = stateOf(log(create, ...validated, decided('sign-off', 'reject')))
-    assert.deepEqual([rejected.approvedAt, rejected.approvedDigest], [undefined, undefined])
+    assert.equal(rejected.approved, undefined)
   })
 
   it('goes back to the start of its checks when the source is not what was signed off', () => {
@@ -192,7 +191,10 @@ describe('the state of a request', () => {
           const step = action as EntryDraft['action']
           const error = noted('error', {}, { error: { code: 'SourceUnreachable', message: 'down' } })
           const after = [...before, start(step), error, end(step, {}, { result: 'abandoned' })]
-          assert.deepEqual(stateOf(log(...after)), stateOf(log(...before)))
+          // Something may lie in staging once a transfer was started, however it ended.
+          const { staged: _, ...moved } = stateOf(log(...after))
+          const { staged: __, ...stayed } = stateOf(log(...before))
+          assert.deepEqual(moved, stayed)
         },
       ),
     )

@@ -173,7 +173,7 @@ const rows: readonly Row[] = [
   {
     project: 'withdrawn',
     make: but(() => ({ decision: 'withdraw' })),
-    because: [/withdrawing an approval is not provided yet/],
+    because: [/dana has given no approval that could be taken back/],
   },
   {
     project: 'member-no-more',
@@ -443,7 +443,8 @@ describe('statements of more than one group', () => {
     }
     await world.declare({ 'own.yaml': [group] })
     const status = (await world.run()).get('nobody')
-    assert.deepEqual(reasonsOf(status), ['NobodyCanApprove'])
-    assert.match(status?.report.message ?? '', /group own needs 1 approvers and has 0 who may approve this request/)
+    assert.deepEqual(reasonsOf(status), ['NobodyCanApprove', 'NobodyCanApprove'])
+    assert.match(status?.report.message ?? '', /group own needs 1 approvers for the sign-off and has 0 who may approve/)
+    assert.match(status?.waits[1]?.message ?? '', /for the disclosure/)
   })
 })

@@ -1,0 +1,164 @@
+/** How a request ends: who or what ends it, and what is then taken away and destroyed. Pure. Access goes first, whatever else stands in the way. */
+
+import type { Wait } from '../../engine/kind.ts'
+import type { JudgedStatement } from './approvals.ts'
+import type { RequestObserved } from './observe.ts'
+import type { PublishedRelease, RequestState } from './state.ts'
+import { type RequestStep, statementStep } from './steps.ts'
+
+const day = 86_400_000
+
+export interface Removal {
+  readonly steps: readonly RequestStep[]
+  readonly waits: readonly Wait[]
+}
+
+/** Entries that end the request, or call a release back: each once, when its cause is first seen. */
+export function endingSteps(observed: RequestObserved): RequestStep[] {
+  const { state, ended, now, late } = observed
+  if (state.id === undefined) return []
+  const base = { generation: state.generation, release: state.release, digests: { request: state.requestDigest } }
+  const noted = { ...base, record: 'noted' } as const
+  const steps: RequestStep[] = []
+  const heard = soundOf(late)
+  for (const { reading, file } of heard) steps.push(statementStep(base, reading.statement.phase, { reading, file }))
+
+  const byAdmin = ended.find(({ release }) => release === undefined)
+  const byRequester = heard.find(({ reading }) => reading.statement.phase === 'Request')
+  if (!state.end && (byAdmin || byRequester)) {
+    const message = byAdmin
+      ? `an admin ended this request: ${byAdmin.reason}`
+      : `${byRequester?.reading.person.name} took this request back${reasonOf(byRequester)}`
+    const by = byAdmin ? ('platform' as const) : ('statement' as const)
+    steps.push({ ...noted, action: 'withdraw', by, message, summary: `note that ${message}` })
+  } else if (!state.end && state.until !== undefined && now.getTime() > Date.parse(state.until)) {
+    const message = `the time for which the data may be used ended on ${state.until}`
+    steps.push({ ...noted, action: 'expire', message, summary: `note that ${message}` })
+  }
+
+  const answer = heard.find(({ reading }) => reading.statement.phase !== 'Request')
+  if (answer && !state.published) {
+    const { phase, decision } = answer.reading.statement
+    // Taking an approval back is judged by the fold: others may still make the quorum.
+    if (decision === 'reject') {
+      const action = phase === 'SignOff' ? ('sign-off' as const) : ('disclosure' as const)
+      const decided = phase === 'SignOff' ? state.signOff : state.disclosure
+      steps.push({
+        ...noted,
+        action,
+        decision: 'reject',
+        groups: decided?.groups ?? [],
+        resources: decided?.resources ?? [],
+        summary: `note that the ${action} was rejected after all`,
+      })
+    }
+  }
+  for (const release of state.releases) {
+    if (release.state !== 'published' || release.recalled) continue
+    const message = recallOf(release, state, observed, answer)
+    if (message === undefined) continue
+    const summary = `note that release ${release.release} is called back: ${message}`
+    steps.push({ ...noted, action: 'recall', release: release.release, message, summary })
+  }
+  // Access is taken away only after these: no suspension holds them back either.
+  return steps.map(step => ({ ...step, removesAccess: true }))
+}
+
+function recallOf(
+  { release, until }: PublishedRelease,
+  state: RequestState,
+  { ended, now }: RequestObserved,
+  answer: Sound | undefined,
+): string | undefined {
+  const admin = ended.find(one => one.release === release)
+  if (admin) return `an admin called it back: ${admin.reason}`
+  if (answer && state.published && release === state.release) {
+    const { decision } = answer.reading.statement
+    const verb = decision === 'reject' ? 'rejected it after all' : 'took the approval back'
+    return `${answer.reading.person.name} ${verb}${reasonOf(answer)}`
+  }
+  // The release of another generation ends when its own agreement does; that of this one with the request.
+  if (release !== state.release && until !== undefined && now.getTime() > Date.parse(until))
+    return `the time for which it may be used ended on ${until}`
+  return undefined
+}
+
+/** What has to be taken away now, and what waits for its day. Needs no documents: a folder that is gone holds back nothing. */
+export function removalOf(observed: RequestObserved): Removal {
+  const { state, stores, now } = observed
+  const steps: RequestStep[] = []
+  const waits: Wait[] = []
+  if (state.id === undefined) return { steps, waits }
+  if (state.removalFailed && !observed.asked) {
+    const { action, code, message } = state.removalFailed
+    const todo = 'Remove the cause, then ask for another try with `cratewright reconcile`.'
+    return { steps, waits: [{ reason: code, message: `${action} failed: ${message}`, todo }] }
+  }
+  const base = { generation: state.generation, digests: { request: state.requestDigest }, record: 'pair' } as const
+  const only = stores.size === 1 ? [...stores.keys()][0] : undefined
+  const storeOf = (name: string | undefined, what: string) => {
+    const store = name ?? only
+    if (store !== undefined && stores.has(store)) return store
+    waits.push({
+      reason: 'StoreNotMatched',
+      message: `${what} cannot be removed: FileStore ${store ?? '(not recorded)'} is not declared`,
+      todo: 'Declare the FileStore again until it is done.',
+    })
+    return undefined
+  }
+  for (const one of state.releases) {
+    const { release } = one
+    if (one.state === 'published' && (state.end || one.recalled)) {
+      const store = storeOf(one.store, `release ${release}`)
+      const summary = `take release ${release} out of production`
+      if (store) steps.push({ ...base, action: 'revoke', release, store, removesAccess: true, summary })
+    }
+    if (one.state === 'revoked') {
+      const store = storeOf(one.store, `release ${release}`)
+      const { policy = 'Delete', afterDays = 7 } = (store && stores.get(store)?.spec.deletion) || {}
+      const due = Date.parse(one.revokedAt ?? '') + afterDays * day
+      if (!store) continue
+      if (policy === 'Retain') {
+        waits.push({
+          reason: 'Retained',
+          message: `release ${release} is out of production, and FileStore ${store} keeps what is revoked`,
+          todo: 'Set `deletion.policy: Delete` on the FileStore to have it destroyed.',
+        })
+      } else if (now.getTime() < due) {
+        const until = new Date(due).toISOString()
+        waits.push({ reason: 'WaitingForDestruction', message: `release ${release} is destroyed on ${until}`, until })
+      } else {
+        const summary = `destroy release ${release}, which was revoked on ${one.revokedAt}`
+        const destroys = `the data of release ${release}`
+        steps.push({ ...base, action: 'destroy', release, store, what: 'released', summary, destroys })
+      }
+    }
+  }
+  const { staged } = state
+  if (staged && isUnapproved(state)) {
+    const store = storeOf(staged.store, 'staged data')
+    const summary = `destroy what is staged of release ${staged.release}: it is not approved`
+    const destroys = `what is staged of release ${staged.release}`
+    if (store)
+      steps.push({ ...base, action: 'destroy', release: staged.release, store, what: 'staged', summary, destroys })
+  }
+  return { steps, waits }
+}
+
+/** Extracted data that nobody's approval stands for. Files that somebody changed stay, as evidence, until a person asks. */
+function isUnapproved(state: RequestState): boolean {
+  const { staged, signOff, disclosure, end, generation } = state
+  if (staged?.generation !== generation) return true
+  return end !== undefined || signOff?.decision !== 'approve' || disclosure?.decision === 'reject'
+}
+
+type Sound = JudgedStatement & { readonly reading: Extract<JudgedStatement['reading'], { state: 'sound' }> }
+
+function soundOf(late: readonly JudgedStatement[]): Sound[] {
+  return late.filter((one): one is Sound => one.reading.state === 'sound' && one.ignored === undefined && !one.counted)
+}
+
+function reasonOf(statement: Sound | undefined): string {
+  const reason = statement?.reading.statement.reason
+  return reason ? `: ${reason}` : ''
+}
