@@ -208,6 +208,8 @@ async function contentChanges(
   let before: string | undefined = state.requestDigest
   for (const { oid } of [...commits].reverse()) {
     const { files } = await readFolder(repository, oid, folder, signal)
+    // A folder that went and came back as it was is no other content: it was only missing.
+    if (files.size === 0) continue
     const parsed = parseRequest(files, folder).documents
     if (parsed?.digest !== before) {
       changes.push({
