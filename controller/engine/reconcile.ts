@@ -36,6 +36,8 @@ export interface ReconcileRoom {
   readonly signal: AbortSignal
   /** True when no source of the resource has moved since the snapshot; otherwise the sources were read again. */
   readonly confirm: (resource: Resource) => Promise<boolean>
+  /** True where a person said that this controller goes on with what another began. */
+  readonly takesOver?: (resource: Resource) => boolean
   /** True when the run should end once this step is recorded (`--until`). */
   readonly stopAfter?: (resource: Resource, step: PlanStep) => boolean
   /** True when the run should end without doing this step: a command does what it is named after, and nothing else. */
@@ -57,11 +59,13 @@ const maxRounds = 50
 
 export async function reconcile(key: Key, room: ReconcileRoom, asked: boolean): Promise<ReconcileResult> {
   let stillAsked = asked
+  let moved: CratewrightError | undefined
   for (let round = 0; round < maxRounds; round++) {
     const resource = room.store.get(key)
     const kind = resource && room.kindOf(resource)
     if (!resource || !kind) return { state: 'settled' }
     try {
+      moved = undefined
       const result = await runRound(resource, kind, room, stillAsked)
       if (typeof result === 'object') return result
       if (result === 'next') stillAsked = false
@@ -70,8 +74,11 @@ export async function reconcile(key: Key, room: ReconcileRoom, asked: boolean): 
       const failure = asCratewrightError(error)
       // Another controller was faster: what it has written is read, and decided on, in the next round.
       if (failure.code !== 'LogMoved') return failed(resource, room, failure)
+      moved = failure
     }
   }
+  // Somebody writes all the time: they are given time, and the key its turn later.
+  if (moved) return { state: 'retry', error: moved }
   room.log.error('a plan does not converge', { key })
   return { state: 'settled' }
 }
@@ -190,11 +197,18 @@ async function begin(
   if (!open) {
     return room.recorder.append(resource, [{ ...intent, action: step.action, event: 'started', commits }], room.signal)
   }
-  if (open.instance !== room.instance) {
-    throw new CratewrightError(
-      'HeldByOther',
-      `step ${open.action} was started by another controller (${open.instance}) on ${open.time}`,
-    )
+  if (history.holder !== room.instance) {
+    const from = history.holder ?? open.instance
+    if (!room.takesOver?.(resource)) {
+      throw new CratewrightError(
+        'HeldByOther',
+        `step ${open.action} was started by another controller (${from}) on ${open.time}`,
+      )
+    }
+    const facts = { from, to: room.instance }
+    const draft: EntryDraft = { action: 'take-over', event: 'noted', started: open.number, commits, facts }
+    await room.recorder.append(resource, [{ ...draft, ...sameness(open) }], room.signal)
+    return { state: 'again' }
   }
   if (isOpen(open, step, kind)) return history
   // The work of the open step must have ended before its successor touches the same files.
@@ -369,4 +383,4 @@ function publicStatus(resource: Resource, status: StoredStatus | undefined): unk
   }
 }
 
-const noHistory: History = { entries: [], head: '0'.repeat(64), open: undefined }
+const noHistory: History = { entries: [], head: '0'.repeat(64), open: undefined, holder: undefined }

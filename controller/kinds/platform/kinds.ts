@@ -10,6 +10,7 @@ import type {
 } from '../../../schemas/generated/types.ts'
 import type { Context, Kind, Plan, Reference, Resource, ResourceType } from '../../engine/kind.ts'
 import { asCratewrightError, catalogue, type ErrorCode } from '../../runtime/errors.ts'
+import { overlappedBy } from '../store-overlap.ts'
 import {
   approverGroupType,
   fileStoreType,
@@ -77,7 +78,8 @@ export function platformKinds(room: PlatformRoom): Kind[] {
   const person = declared<PersonSpec>({
     type: personType,
     findings: async () => [],
-    summary: spec => `${spec.displayName}, ${count(spec.keys?.length ?? 0, 'key')}`,
+    // What is written here lies on the records branch for ever: people are named by their ids there, and by nothing else.
+    summary: spec => count(spec.keys?.length ?? 0, 'key'),
   })
   const repository = declared<RepositorySpec>({
     type: repositoryType,
@@ -107,7 +109,14 @@ export function platformKinds(room: PlatformRoom): Kind[] {
   })
   const fileStore = declared<FileStoreSpec>({
     type: fileStoreType,
-    findings: resource => asFindings(room.checkStore(resource)),
+    references: [{ named: false, type: fileStoreType }],
+    findings: async (resource, { snapshot }) => [
+      ...overlappedBy(resource, snapshot.list<FileStoreSpec>(fileStoreType)).map(other => ({
+        code: 'StoreInvalid' as const,
+        message: `its folders overlap those of FileStore ${other}`,
+      })),
+      ...(await asFindings(room.checkStore(resource))),
+    ],
     summary: spec => `${spec.type}, production in ${spec.production}`,
   })
   const freeze = declared<FreezeSpec>({

@@ -7,6 +7,7 @@ import type { Resource, Snapshot } from '../../engine/kind.ts'
 import { digestOf } from '../../runtime/canonical.ts'
 import { type Problem, problem } from '../../runtime/errors.ts'
 import { matchesAny } from '../../runtime/glob.ts'
+import { overlappedBy } from '../store-overlap.ts'
 import { fileStoreType, sourceConnectionType } from '../types.ts'
 import type { RequestDocuments } from './documents.ts'
 import { requestFiles } from './documents.ts'
@@ -177,7 +178,14 @@ function matchStore(
   // The old tool wrote names of stores in capitals; resource names are lower case.
   const wanted = destination.name?.toLowerCase()
   const matching = wanted === undefined ? stores : stores.filter(({ name }) => name === wanted)
-  if (matching.length === 1) return matching[0]
+  const [one] = matching
+  if (one && matching.length === 1) {
+    const [other] = overlappedBy(one, stores)
+    if (other === undefined) return one
+    const message = `the folders of FileStore ${one.name} overlap those of FileStore ${other}`
+    problems.push(problem('StoreInvalid', message, { where: { file } }))
+    return undefined
+  }
   const names =
     stores
       .map(({ name }) => name)

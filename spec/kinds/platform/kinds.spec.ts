@@ -59,7 +59,7 @@ async function look(name: string, room: Partial<Room> = {}, { persons = ['dana']
 
 describe('a kind of the platform', () => {
   for (const [name, message] of [
-    ['Person', 'Dana, 2 keys'],
+    ['Person', '2 keys'],
     ['Repository', 'watching refs/heads/main'],
     ['ApproverGroup', '1 member, quorum 1, SignOff and Disclosure'],
     ['SourceConnection', 'postgresql at db:5432'],

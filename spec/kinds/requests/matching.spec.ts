@@ -117,7 +117,14 @@ describe('what a request names', () => {
         }),
         connection('forbidden', ['forbidden'], { host: '10.255.255.1' }),
       ],
-      'stores.yaml': [store, { ...store, metadata: { name: 'spare' } }],
+      'stores.yaml': [
+        store,
+        {
+          ...(store as object),
+          metadata: { name: 'spare' },
+          spec: { type: 'directory', staging: '/srv/spare/staging', production: '/srv/spare/production' },
+        },
+      ],
     }
   }
 
