@@ -23,6 +23,9 @@ import {
 interface Finding {
   readonly code: ErrorCode
   readonly message: string
+  readonly todo?: string
+  /** Worth knowing, and in nobody's way. */
+  readonly passing?: true
 }
 
 interface DeclaredKind<Spec> {
@@ -46,15 +49,16 @@ function declared<Spec>({
     observe: (resource, context) => findings(resource, context),
     plan: (_, found): Plan => ({
       steps: [],
-      waits: found.map(({ code, message }) => ({ reason: code, message, todo: catalogue[code].todo })),
+      waits: found.map(({ code, message, todo = catalogue[code].todo }) => ({ reason: code, message, todo })),
       later: [],
     }),
     apply: async () => ({ state: 'done' }),
     report: (resource, found) => {
-      const [first] = found
-      const stalled = found.some(({ code }) => !catalogue[code].retryable)
+      const inTheWay = found.filter(({ passing }) => !passing)
+      const first = inTheWay[0] ?? found[0]
+      const stalled = inTheWay.some(({ code }) => !catalogue[code].retryable)
       return {
-        ready: found.length === 0,
+        ready: inTheWay.length === 0,
         progressing: false,
         stalled,
         reason: first?.code ?? 'Declared',
@@ -66,8 +70,8 @@ function declared<Spec>({
 }
 
 export interface PlatformRoom {
-  /** Why the Repository's branch cannot be read; undefined: it can. */
-  readonly repositoryProblem: (name: string) => Finding | undefined
+  /** Why the Repository's branch or its records cannot be used, and what was repaired lately. */
+  readonly repositoryFindings: (name: string) => readonly Finding[]
   /** Fails where the connection's credential cannot be read. */
   readonly checkConnection: (connection: Resource<SourceConnectionSpec>) => Promise<void>
   /** Fails where the store's folders are not there or not fit. */
@@ -83,10 +87,7 @@ export function platformKinds(room: PlatformRoom): Kind[] {
   })
   const repository = declared<RepositorySpec>({
     type: repositoryType,
-    findings: async resource => {
-      const problem = room.repositoryProblem(resource.name)
-      return problem ? [problem] : []
-    },
+    findings: async resource => room.repositoryFindings(resource.name),
     summary: spec => `watching ${spec.ref ?? 'refs/heads/main'}`,
   })
   const approverGroup = declared<ApproverGroupSpec>({

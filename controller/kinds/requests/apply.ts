@@ -2,7 +2,7 @@
 
 import type { FileStoreSpec } from '../../../schemas/generated/types.ts'
 import { datasetFolder } from '../../crate/payload-name.ts'
-import type { TableDescription } from '../../data/source.ts'
+import type { ReportLimits, TableDescription } from '../../data/source.ts'
 import type { FileStore, ReleaseKey } from '../../data/store.ts'
 import type { Context, Outcome, Progress } from '../../engine/kind.ts'
 import { encodeEntry } from '../../records/log.ts'
@@ -11,13 +11,14 @@ import { asCratewrightError, CratewrightError } from '../../runtime/errors.ts'
 import { fileStoreType } from '../types.ts'
 import { closeRelease } from './close.ts'
 import { outputsDigest } from './digests.ts'
+import { type PathReport, policyOf } from './disclosure.ts'
 import { publishRelease } from './publish.ts'
 import { type RequestSpec, requestType } from './reader.ts'
-import { renderReport, summarize } from './report-files.ts'
+import { disclosureReport, renderReport, summarize } from './report-files.ts'
 import { type RequestedTable, requestedTables, resolveRequest, scopeDigest, scopeTables } from './resolve.ts'
 import { type OutputFile, stateOf } from './state.ts'
 import { type DestroyStep, detailOf, type RequestStep, type RevokeStep } from './steps.ts'
-import { confirmScope, type RequestRoom, type StepContext, type StepTask, smallCellThreshold } from './task.ts'
+import { confirmScope, type RequestRoom, type StepContext, type StepTask } from './task.ts'
 
 export async function applyRequest(step: RequestStep, context: Context, room: RequestRoom): Promise<Outcome> {
   switch (step.action) {
@@ -77,7 +78,7 @@ async function runTask(step: RequestStep, context: Context, room: RequestRoom, t
     return {
       state: 'failed',
       error: new CratewrightError('ApprovalVoid', ended.message),
-      facts: { void: ended.refused },
+      facts: { void: ended.refused, ...(ended.moved ? { moved: true } : {}) },
     }
   }
   const { failed, ...detail } = ended
@@ -124,7 +125,7 @@ const validateRequest: StepTask = async ({ documents, resolved, room }, signal, 
 
 interface FinishedDataset {
   readonly files: readonly OutputFile[]
-  readonly reports: readonly { readonly path: string; readonly report: Parameters<typeof summarize>[1] }[]
+  readonly reports: readonly PathReport[]
 }
 
 /**
@@ -135,6 +136,7 @@ const stageRelease: StepTask = async (at, signal, report) => {
   const { resource, documents, resolved, room, context, release } = at
   const started = context.history.open
   const startedAt = started?.time ?? ''
+  const policy = policyOf(resolved.connection.spec)
   const scope = await confirmScope(at, signal)
   if ('refused' in scope) return scope
   const store = await room.storeOf(resolved.store)
@@ -144,8 +146,12 @@ const stageRelease: StepTask = async (at, signal, report) => {
       request: at.state.id ?? '',
       scope: at.state.validation?.scope ?? '',
       started: started ? sha256Hex(encodeEntry(started)) : '',
+      // Notes hold what was counted by it.
+      policy,
     }),
   )
+  const { minimumCount: k, freeTextLength } = policy
+  const limits = { k, freeTextLength, asOf: new Date(startedAt) }
   const present = await store.read(release, 'work', 'attempt.json')
   if (!present || !Buffer.from(present).equals(attempt)) {
     await store.discard(release)
@@ -164,23 +170,31 @@ const stageRelease: StepTask = async (at, signal, report) => {
       const description = scope.tables[index]
       return table.dataset === dataset.name && description ? [{ table, description }] : []
     })
-    const done = await extractDataset(at, store, tables, signal, report)
+    const done = await extractDataset(at, store, tables, limits, signal, report)
     await store.write(release, 'work', note, Buffer.from(canonicalJson(done)))
     finished.push(done)
   }
   const files = finished.flatMap(dataset => dataset.files)
   const reports = finished.flatMap(dataset => dataset.reports)
-  for (const { name, content } of renderReport(at.resource.name, at.state.release, reports, smallCellThreshold)) {
+  const full = disclosureReport(at.resource.name, at.state.release, reports, policy)
+  for (const { name, content } of renderReport(full)) {
     await store.write(release, 'review', name, content)
   }
-  const summary = reports.map(({ path, report: table }) => summarize(path, table, smallCellThreshold))
+  const summary = reports.map(one => summarize(one, policy))
   return {
     digests: {
       request: at.state.requestDigest,
       scope: at.state.validation?.scope ?? '',
       outputs: outputsDigest(files),
     },
-    facts: { files, summary, threshold: smallCellThreshold, startedAt, staging: store.location(release, 'staging') },
+    facts: {
+      files,
+      summary,
+      threshold: policy.minimumCount,
+      policy,
+      startedAt,
+      staging: store.location(release, 'staging'),
+    },
   }
 }
 
@@ -188,6 +202,7 @@ async function extractDataset(
   at: StepContext,
   store: FileStore,
   tables: readonly { table: RequestedTable; description: TableDescription }[],
+  limits: ReportLimits,
   signal: AbortSignal,
   report: (progress: Progress) => void,
 ): Promise<FinishedDataset> {
@@ -199,7 +214,7 @@ async function extractDataset(
   const extracted = await source.extract(
     {
       tables: prepared,
-      k: smallCellThreshold,
+      limits,
       onProgress: ({ table, rows, bytes, estimatedRows }) =>
         report({
           message: `table ${table}`,
@@ -211,7 +226,7 @@ async function extractDataset(
     signal,
   )
   const files: OutputFile[] = []
-  const reports: { path: string; report: Parameters<typeof summarize>[1] }[] = []
+  const reports: PathReport[] = []
   for (const [index, { table }] of tables.entries()) {
     const one = extracted[index]
     if (!one) throw new CratewrightError('SourceFailed', `table ${table.table} was not extracted`)

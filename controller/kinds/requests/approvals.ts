@@ -60,7 +60,7 @@ export interface ApprovalRoom {
   readonly documents: RequestDocuments
   /** The name of the SourceConnection; undefined where none matches. */
   readonly source: string | undefined
-  /** Whoever wrote the request since it began. */
+  /** Whoever wrote the content of this generation, from its beginning on. */
   readonly authorsEver: () => Promise<Authors>
   readonly at: Date
   readonly zone: string | undefined
@@ -173,7 +173,7 @@ export async function lateStatements(
   ]
 }
 
-/** Who may take a request back: who asks, and whoever wrote it. */
+/** Who may take a request back: who asks; where it names nobody known, whoever wrote it. */
 export function requestersOf(
   governance: Governance,
   authors: Authors,
@@ -183,7 +183,7 @@ export function requestersOf(
   const asking = persons.filter(
     person => requester !== undefined && isUser(person, { username: requester, email: requester }),
   )
-  return new Set([...asking.map(({ name }) => name), ...authors.persons])
+  return new Set(asking.length > 0 ? asking.map(({ name }) => name) : authors.persons)
 }
 
 /** The last word of each person, where its key still is that person's: a key that was taken away answers for nothing more. */

@@ -118,6 +118,7 @@ function checkRemoval(entry: LogEntry, state: RequestState, findings: Finding[])
     return
   }
   const one = state.releases.find(found => found.release === release)
+  if (entry.action === 'revoke' && state.publishing?.release === release) return
   if (!one) findings.push(bad(where, `is about release ${release}, which was never published`))
   else if (!one.recalled && !state.end) findings.push(bad(where, `is about release ${release}, which nobody ended`))
   else if (entry.action === 'destroy' && one.state !== 'revoked')
@@ -182,9 +183,11 @@ async function auditStatement(entry: LogEntry, { history, evidence, findings }: 
   if (person !== statement.person || decision !== statement.decision || reading.sha256 !== statement.sha256) {
     findings.push(bad(where, 'says something else than the statement in it'))
   }
-  // Who wrote it ever may take it back; who wrote it since it was approved may not approve it.
-  const since = statement.phase === 'Request' ? { ...state, approved: undefined } : state
-  const written = await writtenBy(entry, since, evidence, platform.persons)
+  // Who wrote this content, ever, may take it back; who wrote it since it was approved may not approve it.
+  const written =
+    statement.phase === 'Request'
+      ? await writtenBy(state.content, { ...state, approved: undefined }, evidence, platform.persons)
+      : await writtenBy(entry.commits?.projects, state, evidence, platform.persons)
   const source = await evidence.sourceAt(state, entry.commits?.platform)
   if (!written || source === undefined) {
     findings.push(unchecked(where, `whether ${person} wrote the request cannot be seen here`))
@@ -234,14 +237,14 @@ interface Written {
 
 /** Who wrote what was to be approved, and whom that bars, with the people that the platform knew then. */
 async function writtenBy(
-  entry: LogEntry,
+  tip: Oid | undefined,
   state: RequestState,
   evidence: Evidence,
   persons: readonly PersonInfo[],
 ): Promise<Written | undefined> {
   const documents = await evidence.documentsAt(state.content)
   const governance = documents && parseRequest(documents, '').documents?.governance
-  const authors = governance && (await evidence.authorsAt(state, entry.commits?.projects, persons))
+  const authors = governance && (await evidence.authorsAt(state, tip, persons))
   return authors && { authors, governance, barred: barredFrom(governance, authors, persons) }
 }
 
@@ -251,7 +254,7 @@ async function auditDecision(entry: LogEntry, { history, evidence, findings }: R
   const phase = entry.action === 'sign-off' ? 'SignOff' : 'Disclosure'
   const platform = await evidence.platformAt(entry)
   const source = await evidence.sourceAt(state, entry.commits?.platform)
-  const written = platform && (await writtenBy(entry, state, evidence, platform.persons))
+  const written = platform && (await writtenBy(entry.commits?.projects, state, evidence, platform.persons))
   if (!platform || !written || source === undefined) {
     findings.push(unchecked(where, 'whether every group had its quorum cannot be seen here'))
     return

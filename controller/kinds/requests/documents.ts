@@ -52,7 +52,12 @@ export async function readFolder(
 ): Promise<RequestFolder> {
   const entries = await repository.list(commit, folder, signal)
   const problems = entries.slice(0, maxFolderEntries).flatMap(entry => unsafe(entry))
-  problems.push(...olderLayout(entries, folder))
+  problems.push(
+    ...olderLayout(
+      entries.map(({ path }) => path),
+      folder,
+    ),
+  )
   if (entries.length > maxFolderEntries) {
     problems.push(
       problem('TreeTooLarge', `the folder holds ${entries.length} files, and may hold ${maxFolderEntries}`, {
@@ -84,18 +89,18 @@ export async function readFolder(
 }
 
 /** Files of the TOML generation, where nothing newer lies beside them: their own names say more than what is missing. */
-const olderFiles = ['resources/governance/project.toml', 'resources/access/access.toml']
+export const olderFiles: readonly string[] = ['resources/governance/project.toml', 'resources/access/access.toml']
 
-function olderLayout(entries: readonly TreeEntry[], folder: string): Problem[] {
+/** `paths`: the files that are there, with the folder's own. */
+export function olderLayout(paths: readonly string[], folder: string): Problem[] {
   const prefix = folder === '' ? '' : `${folder}/`
-  const has = (name: string) => entries.some(({ path }) => path === prefix + name)
+  const has = (name: string) => paths.includes(prefix + name)
   const older = olderFiles.find(has)
   if (older === undefined || has(requestFiles.governance) || has(requestFiles.ingress)) return []
-  const { governance, ingress, deployment } = requestFiles
   return [
     problem('DocumentMissing', `${older} is of the older layout, in TOML, which is not read`, {
       where: { file: prefix + older },
-      todo: `Write what it says into ${governance}, ${ingress} and ${deployment}; \`examples/\` has ones to start from.`,
+      todo: 'Take over what it says with `cratewright initiate <project> --from <this folder>`.',
     }),
   ]
 }

@@ -134,7 +134,14 @@ export function removalOf(observed: RequestObserved): Removal {
       }
     }
   }
-  const { staged } = state
+  const { staged, publishing } = state
+  // A publish that was killed and is not gone on with: what it has moved is nobody's release.
+  if (publishing && observed.history.open?.action !== 'publish') {
+    const { release } = publishing
+    const store = storeOf(publishing.store, `release ${release}`)
+    const summary = `take what a broken-off publish has left of release ${release} out of production`
+    if (store) steps.push({ ...base, action: 'revoke', release, store, removesAccess: true, summary })
+  }
   if (staged && isUnapproved(state)) {
     const store = storeOf(staged.store, 'staged data')
     const summary = `destroy what is staged of release ${staged.release}: it is not approved`

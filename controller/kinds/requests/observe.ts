@@ -124,7 +124,7 @@ export async function observeRequest(
   const last = history.entries.at(-1)?.time
   const room: ApprovalRoom = {
     ...{ resource, history, state, persons, groups, documents },
-    authorsEver: () => authorsOf(repository, head, undefined, folder, persons, signal),
+    authorsEver: () => authorsOf(repository, state.content, undefined, state.folder, persons, signal),
     source: resolved?.connection.name,
     // As the entry that counts it will be dated: an auditor judges membership by that.
     at: new Date(Math.max(known.now.getTime(), last ? Date.parse(last) : 0)),

@@ -4,6 +4,7 @@ import type { ApproverGroupSpec } from '../../../schemas/generated/types.ts'
 import type { Snapshot } from '../../engine/kind.ts'
 import { type Barred, groupsFor } from '../../records/approval.ts'
 import { catalogue, type Problem, showWhere } from '../../runtime/errors.ts'
+import { oneLine } from '../../runtime/one-line.ts'
 import { approverGroupType } from '../types.ts'
 import type { RequestDocuments } from './documents.ts'
 import { type Resolved, requestedTables } from './resolve.ts'
@@ -25,7 +26,12 @@ export interface Preview {
   readonly planDigest: string | undefined
 }
 
+/** Names of datasets and tables are whatever the researcher wrote: none of them makes a line of its own. */
 export function previewLines(preview: Preview, snapshot: Snapshot): string[] {
+  return rawLines(preview, snapshot).map(oneLine)
+}
+
+function rawLines(preview: Preview, snapshot: Snapshot): string[] {
   const { project, documents, problems, resolved, findings } = preview
   const lines = [`Plan for ${project}`]
   const all = [...problems, ...(findings ?? [])]

@@ -23,7 +23,7 @@ export const publishRelease: StepTask = async (at, signal, report) => {
   const documents = await room.documentsAt(resource, state.content, state.folder, signal)
   const bag = renderRelease(historyUpTo(context.history, closing?.started ?? 0), documents, 'store')
   const changed = await changedBag(store, release, where, state, bag, signal, report)
-  if (changed) return changed
+  if (changed) return where === 'production' ? { ...changed, moved: true } : changed
   // The files took a while to read: what was approved is asked for once more, directly before it cannot be undone.
   const moved = where === 'staging' ? await approvalMoved(at) : undefined
   if (moved) return moved

@@ -1,58 +1,141 @@
 /** The disclosure report: the full one beside the staged data, where only approvers read, and the summary that Git may hold. */
 
-import type { TableReport } from '../../data/source.ts'
 import { canonicalJson } from '../../runtime/canonical.ts'
+import {
+  type FileView,
+  type Flag,
+  type FlagKind,
+  levels,
+  methodOf,
+  type PathReport,
+  type Policy,
+  rankOf,
+  unseenBy,
+  viewOf,
+} from './disclosure.ts'
+import { renderHtml } from './report-html.ts'
 import type { OutputSummary } from './state.ts'
 
-export interface PathReport {
-  readonly path: string
-  readonly report: TableReport
+export interface DisclosureReport {
+  readonly format: 'cratewright.dev/disclosure-report/v1'
+  readonly project: string
+  readonly release: number
+  readonly policy: Policy
+  readonly method: readonly string[]
+  readonly unseen: readonly string[]
+  readonly files: readonly FileView[]
 }
 
-export function summarize(path: string, { rows, columns }: TableReport, threshold: number): OutputSummary {
-  const smallCells = columns.reduce((sum, column) => sum + (column.smallCells ?? 0), 0)
+/** A flag with where it was raised; `column` undefined: the whole file. */
+export interface Concern {
+  readonly path: string
+  readonly column: string | undefined
+  readonly flag: Flag
+}
+
+export function disclosureReport(
+  project: string,
+  release: number,
+  tables: readonly PathReport[],
+  policy: Policy,
+): DisclosureReport {
+  const widest = Math.max(1, ...tables.map(({ report }) => report.columns.length))
   return {
-    path,
-    rows: rows > 0 && rows < threshold ? 'fewer than the threshold' : rows,
-    columns: columns.length,
-    smallCells,
+    format: 'cratewright.dev/disclosure-report/v1',
+    project,
+    release,
+    policy,
+    method: methodOf(policy, widest),
+    unseen: unseenBy(release),
+    files: tables.map(table => viewOf(table, policy)),
   }
 }
 
-export function renderReport(project: string, release: number, tables: readonly PathReport[], threshold: number) {
+/** The files of the review area: for machines, for a browser, for a terminal. */
+export function renderReport(report: DisclosureReport): { name: string; content: Uint8Array }[] {
   return [
-    { name: 'report.json', content: Buffer.from(`${canonicalJson({ project, release, threshold, tables })}\n`) },
-    { name: 'report.md', content: Buffer.from(renderMarkdown(project, release, tables, threshold)) },
+    { name: 'report.json', content: Buffer.from(`${canonicalJson(report)}\n`) },
+    { name: 'report.html', content: Buffer.from(renderHtml(report)) },
+    { name: 'report.md', content: Buffer.from(renderMarkdown(report)) },
   ]
 }
 
-function renderMarkdown(project: string, release: number, tables: readonly PathReport[], threshold: number): string {
+/** What Git may hold of a file: how often what was flagged, and no count of rows below the threshold. */
+export function summarize({ path, report }: PathReport, policy: Policy): OutputSummary {
+  const view = viewOf({ path, report }, policy)
+  const raised = [...view.flags, ...view.columns.flatMap(({ flags }) => flags)]
+  const flags: Partial<Record<FlagKind, number>> = {}
+  for (const { kind } of raised) flags[kind] = (flags[kind] ?? 0) + 1
+  const few = report.rows > 0 && report.rows < policy.minimumCount
+  return {
+    path,
+    rows: few ? 'fewer than the threshold' : report.rows,
+    columns: report.columns.length,
+    // Where the values of a category stand; of other columns the flags tell.
+    smallCells: report.columns.reduce((sum, { smallCells = 0 }, index) => {
+      const category = view.columns[index]?.flags.some(({ kind }) => kind === 'small-cells')
+      return category && !few ? sum + smallCells : sum
+    }, 0),
+    flags,
+  }
+}
+
+/** All flags, the most worrying first. */
+export function concernsOf({ files }: DisclosureReport): Concern[] {
+  const concerns = files.flatMap(({ path, flags, columns }): Concern[] => [
+    ...flags.map(flag => ({ path, column: undefined, flag })),
+    ...columns.flatMap(column => column.flags.map(flag => ({ path, column: column.name, flag }))),
+  ])
+  return concerns.sort((one, other) => rankOf(one.flag.kind) - rankOf(other.flag.kind))
+}
+
+function renderMarkdown(report: DisclosureReport): string {
+  const { project, release, files, unseen, method } = report
+  const concerns = concernsOf(report)
   const lines = [
-    `# Disclosure report: ${project}, release ${release}`,
+    `# Disclosure report: ${inline(project)}, release ${release}`,
     '',
-    `Counts only; no value of any row. A small cell is a value that stands in fewer than ${threshold} rows of a column with at most 50 distinct values.`,
-    'What this report cannot see: whether a text names a person, and what becomes known when tables are joined.',
+    'Counts only; no value of any row. The same with explanations is in report.html, for machines in report.json.',
   ]
-  for (const { path, report } of tables) {
+  for (const level of levels) {
+    const found = concerns.filter(({ flag }) => flag.level === level)
+    if (found.length === 0) continue
+    lines.push('', `## ${levelTitles[level]}`, '')
+    for (const { path, column, flag } of found) {
+      const where = column === undefined ? inline(path) : `${inline(path)}, column ${inline(column)}`
+      const rows = flag.rows === undefined ? '' : ` Rows: ${flag.rows}.`
+      lines.push(`- ${flag.kind}: ${where}. ${inline(flag.reason)}${rows}`)
+    }
+  }
+  for (const { path, rows, columns } of files) {
     lines.push(
       '',
       `## ${inline(path)}`,
       '',
-      `${report.rows} rows`,
+      `Rows: ${rows}`,
       '',
-      '| column | type | nulls | distinct | small cells |',
+      '| column | type | missing | different values | small cells |',
       '|---|---|---:|---:|---:|',
     )
-    for (const { name, type, nulls, distinct, smallCells } of report.columns) {
-      lines.push(`| ${inline(name)} | ${inline(type)} | ${nulls} | ${distinct} | ${smallCells ?? ''} |`)
+    for (const { name, type, nulls, distinct, estimated, smallCells } of columns) {
+      const values = estimated ? `about ${distinct}` : distinct
+      lines.push(`| ${inline(name)} | ${inline(type)} | ${nulls} | ${values} | ${smallCells ?? 'not counted'} |`)
     }
   }
+  lines.push('', '## What this report cannot see', '', ...unseen.map(one => `- ${inline(one)}`))
+  lines.push('', '## How it was counted', '', ...method.map(one => `- ${inline(one)}`))
   return `${lines.join('\n')}\n`
 }
+
+export const levelTitles = {
+  identifier: 'May identify a person directly',
+  attention: 'May single out a person, or needs a look',
+  note: 'Worth knowing',
+} as const
 
 /** Names come from a database and may hold anything: none becomes Markdown or HTML. */
 function inline(text: string): string {
   return text
-    .replace(/[\u0000-\u001f]/g, ' ')
+    .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, ' ')
     .replace(/[\\`*_{}[\]<>()#+!|&~]/g, character => `&#${character.charCodeAt(0)};`)
 }

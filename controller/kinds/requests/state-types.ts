@@ -64,6 +64,8 @@ export interface OutputSummary {
   readonly rows: number | 'fewer than the threshold'
   readonly columns: number
   readonly smallCells: number
+  /** How many columns were flagged, by the kind of the flag. */
+  readonly flags: Readonly<Record<string, number>>
 }
 
 export interface ScopeTable {
@@ -179,6 +181,8 @@ export interface RequestState {
   readonly staged:
     | { readonly release: number; readonly generation: number; readonly store: string | undefined }
     | undefined
+  /** A publish was begun and never ended well: the release may lie in production, and nobody's approval stands for it. */
+  readonly publishing: { readonly release: number; readonly store: string | undefined } | undefined
   /** What was last approved for extraction, in any generation, and what was before that. */
   readonly approved: ApprovedContent | undefined
   readonly approvedBefore: ApprovedContent | undefined

@@ -49,6 +49,7 @@ const nothing: RequestState = {
   published: undefined,
   releases: [],
   staged: undefined,
+  publishing: undefined,
   approved: undefined,
   approvedBefore: undefined,
   changed: [],
@@ -83,6 +84,7 @@ const started: Record<string, Fold> = {
     const { store } = facts<{ store?: string }>(entry)
     return { ...state, staged: { release: state.release, generation: state.generation, store } }
   },
+  publish: state => ({ ...state, publishing: { release: state.release, store: state.staged?.store } }),
 }
 
 const noted: Record<string, Fold> = {
@@ -160,7 +162,10 @@ const outcomes: Record<string, Fold> = {
     return { ...state, halted: undefined, closing, closedRelease: Math.max(state.closedRelease, state.release) }
   },
   publish: (state, entry) => {
-    if (entry.result !== 'done') return voided(state, entry)
+    if (entry.result !== 'done') {
+      const { publishing } = state
+      return { ...voided(state, entry), publishing: facts<{ moved?: true }>(entry).moved ? publishing : undefined }
+    }
     const { location } = facts<{ location: string }>(entry)
     const { release, generation, until, closing, staged } = state
     const published: PublishedRelease = {
@@ -181,11 +186,23 @@ const outcomes: Record<string, Fold> = {
       publishedRelease: Math.max(state.publishedRelease, release),
       releases: [...state.releases.filter(one => one.release !== release), published],
       staged: undefined,
+      publishing: undefined,
     }
   },
   revoke: (state, entry) => {
     if (entry.result !== 'done') return { ...state, removalFailed: failureOf(entry) }
-    return withRelease({ ...state, removalFailed: undefined }, entry, { state: 'revoked', revokedAt: entry.time })
+    const { release, store } = facts<{ release: number; store: string }>(entry)
+    const next = { ...state, removalFailed: undefined }
+    if (state.releases.some(one => one.release === release))
+      return withRelease(next, entry, { state: 'revoked', revokedAt: entry.time })
+    const leftOver: PublishedRelease = {
+      ...{ release, store, generation: state.generation, entry: entry.number, location: '', manifestSha512: '' },
+      until: undefined,
+      recalled: { entry: entry.number, message: 'its publishing was broken off' },
+      state: 'revoked',
+      revokedAt: entry.time,
+    }
+    return { ...next, publishing: undefined, releases: [...state.releases, leftOver] }
   },
   destroy: (state, entry) => {
     if (entry.result !== 'done') return { ...state, removalFailed: failureOf(entry) }
@@ -270,6 +287,7 @@ function renewed(state: RequestState, entry: LogEntry): RequestState {
     publishedRelease: state.publishedRelease,
     releases: state.releases,
     staged: state.staged,
+    publishing: state.publishing,
     approved: state.approved,
     approvedBefore: state.approvedBefore,
     removalFailed: state.removalFailed,

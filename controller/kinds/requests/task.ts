@@ -27,12 +27,11 @@ export interface RequestRoom {
   readonly signer: { readonly sign: (data: Uint8Array, namespace: string) => string; readonly publicKey: string }
 }
 
-/** Values in fewer rows than this are not shown to approvers as counts. */
-export const smallCellThreshold = 10
-
 /** What a task returns where it refuses to go on. */
 export interface Refusal {
   readonly refused: 'scope' | 'staged'
+  /** The release lies in production already, moved by a publish that was killed. */
+  readonly moved?: true
   readonly message: string
 }
 

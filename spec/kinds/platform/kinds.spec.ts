@@ -9,7 +9,7 @@ import { phaseOf, World } from '../../support/world.ts'
 type Room = Parameters<typeof platformKinds>[0]
 
 const fine: Room = {
-  repositoryProblem: () => undefined,
+  repositoryFindings: () => [],
   checkConnection: async () => {},
   checkStore: async () => {},
 }
@@ -78,7 +78,7 @@ describe('a kind of the platform', () => {
     const down = new CratewrightError('GitUnreachable', 'the server is down')
     const denied = new CratewrightError('HostNotAllowed', 'the host is not listed')
     for (const [name, room, code, stalled] of [
-      ['Repository', { repositoryProblem: () => down }, 'GitUnreachable', false],
+      ['Repository', { repositoryFindings: () => [down] }, 'GitUnreachable', false],
       ['SourceConnection', { checkConnection: () => Promise.reject(denied) }, 'HostNotAllowed', true],
       ['FileStore', { checkStore: () => Promise.reject(new TypeError('patient 4711')) }, 'Internal', false],
     ] as const) {
