@@ -3,11 +3,17 @@
 import { readFile } from 'node:fs/promises'
 import { dirname, isAbsolute, resolve } from 'node:path'
 import type { Bootstrap } from '../../schemas/generated/types.ts'
+import { checkAuthorities } from '../git/authorities.ts'
+import { parseHostKeys } from '../git/ssh-access.ts'
 import { CratewrightError } from '../runtime/errors.ts'
+import { readStart } from '../runtime/files.ts'
 import { validate, withDefaults } from '../schema/validate.ts'
 import { parseYaml } from '../schema/yaml.ts'
 
 export type { Bootstrap }
+
+/** Bytes of the file with certificates. */
+const maxAuthorities = 4 * 1024 * 1024
 
 /** `--config`, then CRATEWRIGHT_CONFIG, then cratewright.yaml in the current folder. */
 export function configPath(option: string | undefined, env: Readonly<Record<string, string | undefined>>): string {
@@ -35,25 +41,43 @@ export async function readBootstrap(path: string): Promise<Bootstrap> {
     throw new CratewrightError('ConfigInvalid', 'the file holds more than one document', { where: another.at([]) })
   }
   refuseWhatIsNotThere(checked.value, path)
-  return absolute(withDefaults('Bootstrap', checked.value), dirname(path))
+  const bootstrap = absolute(withDefaults('Bootstrap', checked.value), dirname(path))
+  parseHostKeys(bootstrap.ssh?.hostKeys ?? [])
+  if (bootstrap.tls) await readAuthorities(bootstrap.tls.ca)
+  return bootstrap
+}
+
+/** What `tls.ca` names: certificates in PEM. @throws ConfigInvalid */
+export async function readAuthorities(path: string): Promise<string> {
+  try {
+    const pem = (await readStart(path, maxAuthorities)).toString('latin1')
+    checkAuthorities(pem)
+    return pem
+  } catch (error) {
+    const known = error instanceof CratewrightError
+    const why = known ? error.message : `it cannot be read (${(error as NodeJS.ErrnoException).code})`
+    throw new CratewrightError('ConfigInvalid', `tls.ca, ${path}: ${why}`, {
+      todo: known ? error.todo : 'Name a file with certificates in PEM.',
+    })
+  }
 }
 
 /** What the schema knows and this version cannot do is refused by name, not ignored. */
-function refuseWhatIsNotThere({ store, transports }: Bootstrap, path: string): void {
+function refuseWhatIsNotThere({ store }: Bootstrap, path: string): void {
   const refuse = (what: string, todo: string) => {
     throw new CratewrightError('ConfigInvalid', `${path}: ${what} is not provided yet`, { where: { file: path }, todo })
   }
   if (store === 'kubernetes') refuse('store: kubernetes', 'Write `store: memory`.')
-  if (transports?.includes('ssh')) refuse('transport ssh', 'Use https with a credential.')
 }
 
 function absolute(bootstrap: Bootstrap, base: string): Bootstrap {
   const path = (value: string) => (isAbsolute(value) ? value : resolve(base, value))
-  const { secrets } = bootstrap
+  const { secrets, tls } = bootstrap
   return {
     ...bootstrap,
     folder: path(bootstrap.folder),
     controller: { ...bootstrap.controller, key: path(bootstrap.controller.key) },
+    ...(tls ? { tls: { ...tls, ca: path(tls.ca) } } : {}),
     ...(secrets?.folder ? { secrets: { ...secrets, folder: path(secrets.folder) } } : {}),
   }
 }

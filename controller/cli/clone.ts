@@ -63,3 +63,14 @@ async function oidOf(folder: string, ref: string, signal: AbortSignal): Promise<
   const { code, stdout } = await runGit(folder, ['rev-parse', '--verify', '--quiet', `${ref}^{commit}`], { signal })
   return code === 0 ? stdout.toString().trim() : undefined
 }
+
+/** Brings a ref of the clone's own to where it is read; undefined where there is none. */
+export async function fetchRef(clone: Clone, name: string, signal: AbortSignal): Promise<Oid | undefined> {
+  const { code, stdout } = await runGit(clone.folder, ['rev-parse', '--verify', '--quiet', `${name}^{commit}`], {
+    signal,
+  })
+  if (code !== 0) return undefined
+  const oid = stdout.toString().trim()
+  await clone.repository.fetch(name, oid, signal)
+  return oid
+}

@@ -13,6 +13,10 @@ export interface Io {
   readonly env: Readonly<Record<string, string | undefined>>
   /** Asks a person yes or no; absent where nobody can answer. */
   readonly ask?: (question: string) => Promise<boolean>
+  /** Asks a person for a line of text; absent where nobody can answer. */
+  readonly prompt?: (question: string) => Promise<string>
+  /** Asks for a passphrase, which is not shown; absent where nobody can answer. Undefined: the person gave up. */
+  readonly askSecret?: (question: string) => Promise<string | undefined>
   /** Aborted by Ctrl-C and `kill`. */
   readonly signal: AbortSignal
 }
@@ -22,6 +26,8 @@ export interface Option {
   readonly multiple?: boolean
   /** What stands for the value in help: `<path>`. */
   readonly value?: string
+  /** All values there are, for completion. */
+  readonly values?: readonly string[]
   readonly help: string
 }
 

@@ -3,12 +3,11 @@
 import { lstat, mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { makeCommit } from '../git/commit-object.ts'
+import { commitPayload, withSignature } from '../git/commit-object.ts'
 import { runGit } from '../git/work-tree.ts'
 import { CratewrightError } from '../runtime/errors.ts'
 import { writeFileWhole } from '../runtime/files.ts'
-import type { SshPrivateKey } from '../runtime/ssh-key.ts'
-import { signSsh } from '../runtime/sshsig.ts'
+import type { Signer } from '../runtime/signer.ts'
 import type { Clone } from './clone.ts'
 
 export interface OwnFile {
@@ -23,20 +22,11 @@ export async function commitFiles(
   files: readonly OwnFile[],
   message: string,
   person: string,
-  key: SshPrivateKey,
+  signer: Signer,
   signal: AbortSignal,
 ): Promise<string> {
   const branch = await currentBranch(clone, signal)
   for (const { path } of files) await refuseLinks(clone.folder, path)
-  for (const { path, content } of files) {
-    const file = join(clone.folder, path)
-    if (content === undefined) {
-      await rm(file, { force: true })
-      continue
-    }
-    await mkdir(dirname(file), { recursive: true })
-    await writeFileWhole(file, content)
-  }
   const indexFolder = await mkdtemp(join(tmpdir(), 'cratewright-index-'))
   const indexFile = join(indexFolder, 'index')
   const git = async (args: readonly string[], options: { input?: Uint8Array; indexFile?: string } = {}) => {
@@ -57,23 +47,34 @@ export async function commitFiles(
     }
     const tree = await git(['write-tree'], { indexFile })
     // The same decision again, after a push that failed: it is committed already.
-    if (tree === (await git(['rev-parse', `${parent}^{tree}`]))) return parent
+    if (tree === (await git(['rev-parse', `${parent}^{tree}`]))) {
+      await place(clone.folder, files)
+      return parent
+    }
     const who = await identityOf(clone, person, signal)
-    const bytes = makeCommit({
-      tree,
-      parent,
-      message,
-      time: new Date(),
-      identity: who,
-      sign: payload => signSsh(key, 'git', payload),
-    })
+    const payload = commitPayload({ tree, parent, message, time: new Date(), identity: who })
+    const bytes = withSignature(payload, await signer.sign('git', payload))
     const commit = await git(['hash-object', '-t', 'commit', '-w', '--stdin'], { input: bytes })
+    // Only now: whoever does not sign, or takes too long, leaves the clone as it was.
+    await place(clone.folder, files)
     await git(['update-ref', branch, commit, parent])
     // The person's own index learns of the new files; what else they have staged stays as it is.
     await git(['update-index', '--add', '--remove', '--', ...files.map(({ path }) => path)])
     return commit
   } finally {
     await rm(indexFolder, { recursive: true, force: true })
+  }
+}
+
+async function place(folder: string, files: readonly OwnFile[]): Promise<void> {
+  for (const { path, content } of files) {
+    const file = join(folder, path)
+    if (content === undefined) {
+      await rm(file, { force: true })
+      continue
+    }
+    await mkdir(dirname(file), { recursive: true })
+    await writeFileWhole(file, content)
   }
 }
 

@@ -1,6 +1,7 @@
 /** `cratewright explain`: why a request is waiting, on whom, since when, and what to do. */
 
 import { CratewrightError, showWhere } from '../runtime/errors.ts'
+import { oneLine } from '../runtime/one-line.ts'
 import { type Command, commonOptions, exit } from './command.ts'
 import { readStatuses, type StatusView } from './records-view.ts'
 import { openSession } from './session.ts'
@@ -51,5 +52,5 @@ export function explain(status: StatusView): string[] {
     if (!counts && reason) lines.push(`  Because ${reason}.`)
   }
   for (const step of later) lines.push(`Then: ${step}`)
-  return lines
+  return lines.map(oneLine)
 }

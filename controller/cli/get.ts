@@ -33,6 +33,7 @@ const kinds = new Set([
   'approvergroup',
   'sourceconnection',
   'filestore',
+  'freeze',
 ])
 
 function plain(kind: string): string {

@@ -1,57 +1,46 @@
-/** `cratewright keys make`: the controller's own key. */
+/** `cratewright keys`: each of its words in a file of its own. */
 
-import { lstat, writeFile } from 'node:fs/promises'
-import { rootCommit } from '../records/identity.ts'
 import { CratewrightError } from '../runtime/errors.ts'
-import { generateKey, parsePrivateKey, parsePublicKey } from '../runtime/ssh-key.ts'
-import { signSsh } from '../runtime/sshsig.ts'
-import { type Command, commonOptions, exit } from './command.ts'
+import { type Command, commonOptions } from './command.ts'
+import { checkProof } from './keys-check.ts'
+import { makeKey } from './keys-make.ts'
+import { proveKey } from './keys-prove.ts'
+import { rotateKeys } from './keys-rotate.ts'
+import { showKeys } from './keys-show.ts'
+
+const words: ReadonlyMap<string, Command['run']> = new Map([
+  ['make', makeKey],
+  ['prove', proveKey],
+  ['check', checkProof],
+  ['show', showKeys],
+  ['rotate', rotateKeys],
+])
 
 export const keysCommand: Command = {
   name: 'keys',
-  summary: 'make the key that the controller signs its records with',
-  arguments: 'make <path>',
+  summary: 'make, show or rotate the key that the controller signs its records with; prove whose key an approver’s is',
+  arguments: 'make <path> | show | rotate | prove | check <file>',
   options: {
-    comment: { type: 'string', value: '<text>', help: 'a comment for the public key (default: cratewright)' },
+    comment: { type: 'string', value: '<text>', help: 'make: a comment for the public key (default: cratewright)' },
+    person: { type: 'string', value: '<name>', help: 'prove, check: the name of the Person' },
+    key: {
+      type: 'string',
+      value: '<key>',
+      help: 'prove: your key, as for sign-off; check: the public key that the proof has to be of, as one line in quotes',
+    },
+    new: { type: 'string', value: '<path>', help: 'rotate: the key that takes the place of the present one' },
+    'in-place': { type: 'boolean', help: 'rotate: put the new key where the present one is, and keep that beside it' },
+    config: commonOptions.config,
     json: commonOptions.json,
   },
   example: 'scripts/cratewright keys make controller-key',
   async run(args, io) {
-    const [verb, path] = args.positionals
-    if (verb !== 'make' || path === undefined)
-      throw new CratewrightError('UsageInvalid', 'write `cratewright keys make <path>`')
-    const files = [path, `${path}.pub`] as const
-    for (const file of files) {
-      const present = await lstat(file).then(
-        () => true,
-        () => false,
+    const run = words.get(args.positionals[0] ?? '')
+    if (!run || args.positionals.length > 2)
+      throw new CratewrightError(
+        'UsageInvalid',
+        'write `cratewright keys make <path>`, `… keys prove` or `… keys check <file>`',
       )
-      if (present)
-        throw new CratewrightError('UsageInvalid', `${file} exists; a key is never overwritten`, {
-          todo: 'Give another path.',
-        })
-    }
-    const pair = generateKey(args.string('comment') ?? 'cratewright')
-    await writeKey(files[0], pair.private, 0o600)
-    await writeKey(files[1], pair.public.endsWith('\n') ? pair.public : `${pair.public}\n`, 0o644)
-    const key = parsePrivateKey(pair.private)
-    const { fingerprint } = parsePublicKey(pair.public)
-    const root = rootCommit(payload => signSsh(key, 'git', payload))
-    if (args.flag('json')) io.out(JSON.stringify({ key: pair.public.trim(), fingerprint, root }))
-    else {
-      io.out(`key          ${pair.public.trim()}`)
-      io.out(`fingerprint  ${fingerprint}`)
-      io.out(`root         ${root}`)
-      io.out('Declare them in the Repository: records.signers gets the key, records.root the root.')
-    }
-    return exit.ok
+    return run(args, io)
   },
-}
-
-async function writeKey(path: string, content: string, mode: number): Promise<void> {
-  await writeFile(path, content, { mode, flag: 'wx' }).catch((error: NodeJS.ErrnoException) => {
-    throw new CratewrightError('UsageInvalid', `${path} cannot be written (${error.code})`, {
-      todo: 'Give a path in a folder that exists and that you may write to.',
-    })
-  })
 }

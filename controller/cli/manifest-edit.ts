@@ -32,7 +32,7 @@ export interface Manifest {
 /** The documents of a file that the platform reader accepts. */
 export function manifestsIn(text: string): Manifest[] {
   return documentsOf(text).flatMap((document, index) => {
-    const value = document.toJS() as ManifestValue | null
+    const value = document.errors.length > 0 ? null : (document.toJS() as ManifestValue | null)
     return typeof value === 'object' && value !== null ? [{ index, value }] : []
   })
 }

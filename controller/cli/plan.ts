@@ -1,6 +1,6 @@
 /** `cratewright plan`: what is wrong with a request, and what a merge of it would do. Writes nothing. */
 
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join, relative, resolve } from 'node:path'
 import type { PersonSpec, RepositorySpec } from '../../schemas/generated/types.ts'
@@ -11,12 +11,13 @@ import type { GitRepository, Oid } from '../git/repository.ts'
 import { readManifests } from '../kinds/platform/reader.ts'
 import { keepsMissing } from '../kinds/registry.ts'
 import { barredFrom } from '../kinds/requests/approvals.ts'
-import { parseRequest, requestFiles } from '../kinds/requests/documents.ts'
+import { olderFiles, olderLayout, parseRequest, requestFiles } from '../kinds/requests/documents.ts'
 import { observeRequest } from '../kinds/requests/observe.ts'
 import { planRequest } from '../kinds/requests/plan.ts'
 import { type Preview, previewLines } from '../kinds/requests/preview.ts'
 import { RequestReader, type RequestSpec } from '../kinds/requests/reader.ts'
 import { requestedTables, resolveRequest } from '../kinds/requests/resolve.ts'
+import { suspensionOf } from '../kinds/suspend.ts'
 import { personType, repositoryType } from '../kinds/types.ts'
 import { emptyHistory } from '../records/log.ts'
 import { readProject } from '../records/recorder.ts'
@@ -68,7 +69,12 @@ async function planFolder(folder: string, args: Arguments, io: Io): Promise<numb
     const content = await readFile(join(folder, name)).catch(() => undefined)
     if (content) files.set(name, content)
   }
-  const { documents, problems } = parseRequest(files, relative(process.cwd(), resolve(folder)))
+  const shown = relative(process.cwd(), resolve(folder))
+  const older = olderLayout(await pathsOf(folder, shown, files), shown)
+  const parsed = parseRequest(files, shown)
+  const documents = parsed.documents
+  // That the newer files are missing follows from it.
+  const problems = older.length > 0 ? older : parsed.problems
   const project = basename(resolve(folder))
   const named =
     documents && documents.governance.project.name !== project
@@ -94,6 +100,13 @@ async function planFolder(folder: string, args: Arguments, io: Io): Promise<numb
     barred: new Map(),
   }
   return show([preview], snapshot, args, io)
+}
+
+/** What of either layout is there. */
+async function pathsOf(folder: string, shown: string, files: ReadonlyMap<string, Uint8Array>): Promise<string[]> {
+  const names = [...files.keys()]
+  for (const name of olderFiles) if (await stat(join(folder, name)).catch(() => undefined)) names.push(name)
+  return names.map(name => (shown === '' ? name : `${shown}/${name}`))
 }
 
 async function readManifestFiles(folder: string): Promise<Map<string, Uint8Array>> {
@@ -242,6 +255,7 @@ async function previewOf(request: Resource<RequestSpec>, room: PreviewRoom): Pro
     session.bootstrap.controller.tre ?? { name: 'TRE' },
   )
   const plan = planRequest(request, observed)
+  const suspension = suspensionOf(request, snapshot)
   const { resolved, documents } = observed
   const findings = connect && resolved && documents ? await compare(room, observed, signal) : undefined
   return {
@@ -254,7 +268,7 @@ async function previewOf(request: Resource<RequestSpec>, room: PreviewRoom): Pro
       ? 'the request has errors.'
       : 'the newest commit is not signed by a person whom the platform knows.',
     steps: plan.steps.map(({ summary }) => summary),
-    waits: plan.waits.map(({ message }) => message),
+    waits: [...(suspension ? [suspension.message] : []), ...plan.waits.map(({ message }) => message)],
     later: plan.later,
     barred:
       observed.authors && documents ? barredFrom(documents.governance, observed.authors, observed.persons) : new Map(),

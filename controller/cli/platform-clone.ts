@@ -8,11 +8,12 @@ import { runGit } from '../git/work-tree.ts'
 import { readManifests } from '../kinds/platform/reader.ts'
 import { personType } from '../kinds/types.ts'
 import { CratewrightError } from '../runtime/errors.ts'
-import { parsePublicKey, type SshPrivateKey } from '../runtime/ssh-key.ts'
+import type { Signer } from '../runtime/signer.ts'
+import { parsePublicKey } from '../runtime/ssh-key.ts'
 import { type Clone, openClone } from './clone.ts'
 import type { Arguments, Io, Option } from './command.ts'
 import { commitFiles, type OwnFile, push } from './commit-files.ts'
-import { readKey } from './rooms.ts'
+import { openSigner } from './signer.ts'
 
 export const platformCloneOptions = {
   clone: { type: 'string', value: '<path>', help: 'your clone of the platform repository (default: this folder)' },
@@ -31,10 +32,11 @@ export interface PlatformClone {
 }
 
 /** @throws UsageInvalid where there is no such clone, or it is not as it was committed last */
-export async function openPlatformClone(args: Arguments, { signal }: Io): Promise<PlatformClone> {
+export async function openPlatformClone(args: Arguments, io: Io): Promise<PlatformClone> {
+  const { signal } = io
   const keyPath = args.string('key')
   if (keyPath === undefined) throw new CratewrightError('UsageInvalid', 'name your key with --key')
-  const key = await readKey(keyPath)
+  const key = await openSigner(keyPath, io)
   const clone = await openClone(args.string('clone') ?? '.', signal)
   try {
     await refuseBehind(clone, signal)
@@ -96,7 +98,7 @@ function withChanges(
   return after
 }
 
-function personOf(key: SshPrivateKey, { resources }: ReadResult): string | undefined {
+function personOf(key: Signer, { resources }: ReadResult): string | undefined {
   const { fingerprint } = key.public
   return resources
     .filter(({ type }) => type.kind === personType.kind)

@@ -8,18 +8,11 @@ import type { GitRepository } from '../git/repository.ts'
 import { ManifestReader } from '../kinds/platform/reader.ts'
 import { keepsMissing } from '../kinds/registry.ts'
 import type { RecordsBranch } from '../records/branch.ts'
+import { noRecordsMemory } from '../records/memory.ts'
 import type { CratewrightError } from '../runtime/errors.ts'
 import { parsePublicKey } from '../runtime/ssh-key.ts'
-import {
-  credentialOf,
-  noMemory,
-  Repositories,
-  readKey,
-  recordsBranch,
-  type SecretsByProvider,
-  secretsOf,
-  signedBy,
-} from './rooms.ts'
+import { Repositories } from './repositories.ts'
+import { readKey, recordsBranch, type SecretsByProvider, secretsOf, signedBy } from './rooms.ts'
 import type { Session } from './session.ts'
 
 export interface PlatformView {
@@ -35,10 +28,10 @@ export interface PlatformView {
 /** Reads the platform repository once. @throws what the look failed with */
 export async function openPlatform({ bootstrap, redactor, log }: Session, signal: AbortSignal): Promise<PlatformView> {
   const secrets = secretsOf(bootstrap, redactor, process.env)
-  const repositories = new Repositories(bootstrap)
+  const repositories = new Repositories(bootstrap, { secrets, log })
   const own = (await readKey(bootstrap.controller.key)).public
   const store = new MemoryStore(keepsMissing)
-  const repository = repositories.open(bootstrap.platform.url, credentialOf(bootstrap.platform.credential, secrets))
+  const repository = repositories.open(bootstrap.platform)
   const source = new GitSource({
     name: 'platform',
     repository,
@@ -54,8 +47,7 @@ export async function openPlatform({ bootstrap, redactor, log }: Session, signal
   })
   await source.look(signal)
   if (source.problem && source.commit === undefined) throw source.problem
-  const open = (resource: Resource<RepositorySpec>) =>
-    repositories.open(resource.spec.url, credentialOf(resource.spec.credential, secrets))
+  const open = (resource: Resource<RepositorySpec>) => repositories.open(resource.spec)
   return {
     store,
     problem: source.problem,
@@ -63,12 +55,6 @@ export async function openPlatform({ bootstrap, redactor, log }: Session, signal
     secrets,
     repositoryOf: open,
     recordsOf: resource =>
-      recordsBranch(
-        resource.spec,
-        open(resource),
-        url => repositories.open(url, credentialOf(resource.spec.credential, secrets)),
-        own,
-        noMemory,
-      ),
+      recordsBranch(resource.spec, open(resource), () => repositories.openRecords(resource.spec), own, noRecordsMemory),
   }
 }

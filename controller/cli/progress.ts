@@ -1,6 +1,7 @@
 /** Shows how far long work is: a bar that is rewritten on a terminal, a line now and then elsewhere. */
 
 import type { Progress } from '../engine/kind.ts'
+import { oneLine } from '../runtime/one-line.ts'
 import type { Io } from './command.ts'
 
 const barWidth = 24
@@ -23,7 +24,7 @@ export class ProgressLine {
     if (progress.message !== this.#lastMessage) this.#startedAt = now
     this.#lastMessage = progress.message
     const seconds = (now - this.#startedAt) / 1000
-    const line = `  ${name}: ${describe(progress, seconds)}`
+    const line = oneLine(`  ${name}: ${describe(progress, seconds)}`)
     if (this.#io.interactive) {
       process.stderr.write(`\r\u001b[K${line}`)
       this.#open = true

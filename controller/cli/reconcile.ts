@@ -20,8 +20,9 @@ export const reconcileCommand: Command = {
   arguments: '[<project>]',
   options: {
     ...commonOptions,
-    until: { type: 'string', value: '<phase>', help: `stop after ${lifeActions.join(', ')}` },
+    until: { type: 'string', value: '<phase>', values: lifeActions, help: `stop after ${lifeActions.join(', ')}` },
     once: { type: 'boolean', help: 'do not try again what fails' },
+    'take-over': { type: 'boolean', help: 'go on with a step that another controller began, which is gone for good' },
   },
   example: 'scripts/cratewright reconcile asthma-outcomes --config .quickstart/cratewright.yaml',
   async run(args, io) {
@@ -33,9 +34,14 @@ export const reconcileCommand: Command = {
         `--until takes one of ${lifeActions.join(', ')}, not ${JSON.stringify(until)}`,
       )
     }
-    return reconcileUntil({ project, until }, args, io)
+    const takeOver = args.flag('take-over')
+    if (takeOver && io.ask && !(await io.ask(takeOverQuestion))) return exit.waiting
+    return reconcileUntil({ project, until, takeOver }, args, io)
   },
 }
+
+const takeOverQuestion =
+  'Two controllers that both go on with one step can do it twice. Is the other controller, or its working folder, gone for good?'
 
 export interface ReconcileWish {
   /** Undefined: all requests. */
@@ -43,11 +49,13 @@ export interface ReconcileWish {
   readonly until: string | undefined
   /** What may be done for it; undefined: whatever is due. */
   readonly actions?: ReadonlySet<string>
+  /** Open steps of another controller are taken over. */
+  readonly takeOver?: boolean
 }
 
 /** One run for a command: what is due is done, and the exit code says whether the phase was reached. */
 export async function reconcileUntil(
-  { project, until, actions }: ReconcileWish,
+  { project, until, actions, takeOver = false }: ReconcileWish,
   args: Arguments,
   io: Io,
 ): Promise<number> {
@@ -72,6 +80,7 @@ export async function reconcileUntil(
       step.action === until &&
       type.kind === requestType.kind &&
       (project === undefined || name === project),
+    takesOver: ({ name }) => takeOver && (project === undefined || name === project),
     ...(actions ? { stopBefore: ({ type }, step) => type.kind === requestType.kind && !actions.has(step.action) } : {}),
     onProgress: (key, state) => progress.show(key.split('/').at(-1) ?? key, state),
   })
@@ -105,9 +114,14 @@ function phaseCode(status: StoredStatus | undefined, until: string, code: number
   if (status && reached(status, until)) return exit.ok
   const { phase } = summaryOf(status)
   const needed = phaseBefore[until]
-  if (needed === undefined || order.indexOf(phase) >= order.indexOf(needed)) return Math.max(code, exit.waiting)
-  io.err(`${until} was not done: the request is ${phase}, and has to be ${needed} first.`)
-  return exit.waiting
+  if (needed !== undefined && order.indexOf(phase) < order.indexOf(needed)) {
+    io.err(`${until} was not done: the request is ${phase}, and has to be ${needed} first.`)
+    return exit.waiting
+  }
+  const [next] = status?.next ?? []
+  if (next !== undefined && status?.waits.length === 0)
+    io.err(`${until} was not done: something else comes first, which \`cratewright reconcile\` does: ${next}.`)
+  return Math.max(code, exit.waiting)
 }
 
 function requestKeys({ store }: Wired, project: string | undefined): string[] {

@@ -3,61 +3,22 @@
 import { randomUUID } from 'node:crypto'
 import { mkdir, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import type {
-  FileStoreSpec,
-  RepositoryCredential,
-  RepositorySpec,
-  SourceConnectionSpec,
-} from '../../schemas/generated/types.ts'
+import type { FileStoreSpec, RepositorySpec, SourceConnectionSpec } from '../../schemas/generated/types.ts'
 import { openDirectoryStore } from '../data/directory-store.ts'
 import { checkHost } from '../data/hosts.ts'
 import type { SourceTarget } from '../data/source.ts'
 import type { FileStore } from '../data/store.ts'
 import type { Resource } from '../engine/kind.ts'
-import { openRepository } from '../git/cli-repository.ts'
-import type { Transport } from '../git/git-command.ts'
 import type { GitRepository, Oid } from '../git/repository.ts'
 import { readFolder } from '../kinds/requests/documents.ts'
-import { RecordsBranch, type TipMemory } from '../records/branch.ts'
-import { sha256Hex } from '../runtime/canonical.ts'
+import { RecordsBranch, type RecordsTrust, type RecordsWriter } from '../records/branch.ts'
+import type { DeclaredSigner } from '../records/line.ts'
+import type { RecordsMemory } from '../records/memory.ts'
 import { asCratewrightError, CratewrightError } from '../runtime/errors.ts'
 import { writeFileWhole } from '../runtime/files.ts'
 import { environmentSecrets, fileSecrets, type Redactor, type SecretStore } from '../runtime/secrets.ts'
 import { parsePrivateKey, parsePublicKey, type SshPrivateKey, type SshPublicKey } from '../runtime/ssh-key.ts'
 import type { Bootstrap } from './bootstrap.ts'
-
-/** Milliseconds one run of git may take. */
-const gitDeadline = 10 * 60_000
-
-/** One object a URL: a mirror has one user. */
-export class Repositories {
-  readonly #bootstrap: Bootstrap
-  readonly #open = new Map<string, GitRepository>()
-
-  constructor(bootstrap: Bootstrap) {
-    this.#bootstrap = bootstrap
-  }
-
-  /** `who` tells credentials apart: a mirror is read with one. */
-  open(url: string, credential: Credential | undefined, who = ''): GitRepository {
-    const name = `${who} ${url}`
-    const present = this.#open.get(name)
-    if (present) return present
-    const { folder, transports, networks } = this.#bootstrap
-    const repository = openRepository({
-      url,
-      mirrorFolder: join(folder, 'mirrors', ...(who === '' ? [] : [sha256Hex(who).slice(0, 16)])),
-      transports: (transports ?? ['https']) as Transport[],
-      deadline: gitDeadline,
-      ...(credential ? { credential } : {}),
-      checkHost: host => checkHost(host, { privateNetworks: networks ?? [] }).then(() => {}),
-    })
-    this.#open.set(name, repository)
-    return repository
-  }
-}
-
-type Credential = () => Promise<{ readonly username: string; readonly password: string }>
 
 export type SecretsByProvider = (provider: string) => SecretStore
 
@@ -80,19 +41,6 @@ export function secretsOf(
     provider === 'file' ? file : provider === 'environment' ? environment : missing(`provider ${provider}`)
 }
 
-export function credentialOf(
-  credential: RepositoryCredential | undefined,
-  secrets: SecretsByProvider,
-): Credential | undefined {
-  if (!credential) return undefined
-  const { provider, username_key, password_key } = credential
-  return async () => ({
-    // Forges that take tokens ignore the name beside them.
-    username: username_key ? await secrets(provider).read(username_key) : 'git',
-    password: await secrets(provider).read(password_key),
-  })
-}
-
 /** The release's credential decides, never one in the request. */
 export async function targetOf(
   connection: Resource<SourceConnectionSpec>,
@@ -103,7 +51,7 @@ export async function targetOf(
   const { spec } = connection
   if (spec.type !== 'postgresql')
     throw new CratewrightError('SourceNotSupported', `sources of type ${spec.type} are not supported yet`)
-  await checkHost(spec.host, { privateNetworks: networks ?? [] })
+  const addresses = await checkHost(spec.host, { privateNetworks: networks ?? [] })
   const from = secrets(spec.credentials.provider)
   const [username, password] = await Promise.all([
     from.read(spec.credentials.username_key),
@@ -112,6 +60,7 @@ export async function targetOf(
   return {
     type: 'postgresql',
     host: spec.host,
+    addresses,
     port: spec.port,
     database,
     username,
@@ -203,9 +152,16 @@ export function signedBy(repository: GitRepository, signers: readonly SshPublicK
   }
 }
 
+/** Remembers across restarts where a branch was. */
+export interface TipMemory {
+  read(): Promise<Oid | undefined>
+  write(tip: Oid): Promise<void>
+}
+
 /** A look remembers nothing: what it has not seen before it cannot miss. */
 export const noMemory: TipMemory = { read: async () => undefined, write: async () => {} }
 
+/** The controller's own key. @throws KeyInvalid, KeyEncrypted */
 export async function readKey(path: string): Promise<SshPrivateKey> {
   const text = await readFile(path, 'utf8').catch(error => {
     throw new CratewrightError(
@@ -216,7 +172,14 @@ export async function readKey(path: string): Promise<SshPrivateKey> {
       },
     )
   })
-  return parsePrivateKey(text)
+  try {
+    return parsePrivateKey(text)
+  } catch (error) {
+    if (!(error instanceof CratewrightError) || error.code !== 'KeyEncrypted') throw error
+    throw new CratewrightError('KeyEncrypted', `the key ${path} cannot be used: ${error.message}`, {
+      todo: 'Nobody is there to type a passphrase: give the controller a key without one, made with `cratewright keys make`.',
+    })
+  }
 }
 
 /** Who this is, across restarts: only the same instance resumes a step that it began. */
@@ -229,7 +192,7 @@ export async function instanceOf(folder: string): Promise<string> {
   return made
 }
 
-/** Where the tip of a Repository's records branch is remembered. */
+/** Where the tip of the platform repository is remembered. */
 export function tipMemory(folder: string, name: string): TipMemory {
   const path = join(folder, 'tips', `${name}.txt`)
   return {
@@ -241,23 +204,30 @@ export function tipMemory(folder: string, name: string): TipMemory {
   }
 }
 
-/** The records branch that a Repository declares. Where it declares no signer, the controller's own key is the only one. */
+/** The records branch that a Repository declares. Where it declares no signer, the controller's own key decides. */
 export function recordsBranch(
   spec: RepositorySpec,
   repository: GitRepository,
   open: (url: string) => GitRepository,
   own: SshPublicKey,
-  memory: TipMemory,
+  memory: RecordsMemory,
+  writer?: RecordsWriter,
 ): RecordsBranch {
   const url = spec.records?.url ?? 'same'
   const ref = `refs/heads/${(spec.records?.branch ?? 'cratewright/records').replace(/^refs\/heads\//, '')}`
-  const signers = (spec.records?.signers ?? []).map(signer => parsePublicKey(signer.key))
-  const trust = {
-    signers: signers.length > 0 ? signers : [own],
-    root: spec.records?.root,
-    accept: spec.records?.accept,
-  }
-  return new RecordsBranch(url === 'same' ? repository : open(url), ref, trust, memory)
+  return new RecordsBranch(url === 'same' ? repository : open(url), ref, recordsTrust(spec, own), memory, writer)
+}
+
+export function recordsTrust(spec: RepositorySpec, own: SshPublicKey): RecordsTrust {
+  return { signers: declaredSigners(spec), own, root: spec.records?.root, accept: spec.records?.accept }
+}
+
+export function declaredSigners({ records }: RepositorySpec): DeclaredSigner[] {
+  return (records?.signers ?? []).map(({ key, from, until }) => ({
+    key: parsePublicKey(key),
+    ...(from ? { from } : {}),
+    ...(until ? { until } : {}),
+  }))
 }
 
 /** Requests of a Repository that have a log. A branch that cannot be trusted now is dealt with where it is written to. */
@@ -276,7 +246,7 @@ export async function recordedIn(branch: RecordsBranch, signal: AbortSignal): Pr
 }
 
 /** The trimmed text of a small file; '' where there is none. A disk that fails is not the same as a file that is absent. */
-async function readIfThere(path: string): Promise<string> {
+export async function readIfThere(path: string): Promise<string> {
   try {
     return (await readFile(path, 'utf8')).trim()
   } catch (error) {

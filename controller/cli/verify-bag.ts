@@ -139,7 +139,7 @@ function bagEvidence(
     },
     authorsAt: async () => ({ persons: [], coAuthors: [], unattributed: [] }),
     sourceAt: async () => closing?.resources?.find(({ kind }) => kind === 'SourceConnection')?.name,
-    signers,
+    signersAt: () => signers,
   }
 }
 

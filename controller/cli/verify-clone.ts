@@ -4,10 +4,8 @@ import { stat } from 'node:fs/promises'
 import type { ApproverGroupSpec, Ending, PersonSpec, RepositorySpec } from '../../schemas/generated/types.ts'
 import { memoryBag } from '../data/bag-reader.ts'
 import type { Documents, History, Snapshot } from '../engine/kind.ts'
-import { MemoryStore } from '../engine/store/memory.ts'
 import type { GitRepository, Oid } from '../git/repository.ts'
 import { runGit } from '../git/work-tree.ts'
-import { readManifests } from '../kinds/platform/reader.ts'
 import { auditRequest, type Evidence } from '../kinds/requests/audit.ts'
 import { authorsOf } from '../kinds/requests/authors.ts'
 import { parseRequest } from '../kinds/requests/documents.ts'
@@ -16,12 +14,16 @@ import { contentsOf } from '../kinds/requests/request.ts'
 import { resolveRequest } from '../kinds/requests/resolve.ts'
 import { type RequestState, stateOf } from '../kinds/requests/state.ts'
 import { approverGroupType, personType, repositoryType } from '../kinds/types.ts'
+import { entryFile } from '../records/log.ts'
 import { headOf } from '../records/recorder.ts'
 import {
   bad,
+  type CommitVerdict,
   type Finding,
+  listProjects,
   type ProjectFiles,
-  readProjects,
+  type ProjectListing,
+  readProjectFiles,
   unchecked,
   unreadable,
   verifyCommits,
@@ -29,11 +31,13 @@ import {
   verifyLog,
 } from '../records/verify.ts'
 import { CratewrightError } from '../runtime/errors.ts'
-import { parsePublicKey, type SshPublicKey } from '../runtime/ssh-key.ts'
-import { type Clone, openClone } from './clone.ts'
-import { documentsIn } from './rooms.ts'
+import type { SshPublicKey } from '../runtime/ssh-key.ts'
+import { type Clone, fetchRef, openClone } from './clone.ts'
+import { declaredSigners, documentsIn } from './rooms.ts'
 import type { Verdict } from './verify.ts'
 import { judgeBag } from './verify-bag.ts'
+import { judgeHistories, NamedCommits } from './verify-histories.ts'
+import { judgePlatform, openTrust, type Trust } from './verify-platform.ts'
 
 export interface CloneRoom {
   readonly trust: string
@@ -79,47 +83,70 @@ async function judge(clone: Clone, trust: Clone | undefined, room: CloneRoom): P
         'there is no clone of the platform repository: who people are, and who may approve, cannot be seen',
       ),
     )
-  const { projects, findings: strange } = await readProjects(repository, records.oid, signal)
+  const { projects, findings: strange } = await listProjects(repository, records.oid, signal)
   findings.push(...strange)
-  const logs = projects.map(project => ({ project, ...verifyLog(project) }))
-  const name = logs.flatMap(({ history }) => history.entries.map(entry => entry.repository))[0]
-  const declared =
-    name === undefined ? undefined : platform?.tip.get<RepositorySpec>(repositoryType, name)?.spec.records
-  if (platform && name !== undefined && !platform.tip.get(repositoryType, name))
+  const name = await repositoryName(repository, projects, signal)
+  const declared = name === undefined ? undefined : platform?.tip.get<RepositorySpec>(repositoryType, name)
+  if (platform && name !== undefined && !declared)
     findings.push(bad('records', `are of a Repository ${name}, which the platform does not declare`))
-  const signers = (declared?.signers ?? []).map(signer => parsePublicKey(signer.key))
+  const signers = declared ? declaredSigners(declared.spec) : []
 
   const commits = await verifyCommits(repository, records.oid, signers, signal)
   findings.push(...commits.findings)
-  if (declared?.root !== undefined && commits.root?.oid !== declared.root)
-    findings.push(
-      bad(`commit ${commits.root?.oid}`, `is the first of the records, and the platform declares ${declared.root}`),
-    )
-  const keys = signers.length > 0 ? signers : commits.root?.signer ? [commits.root.signer] : []
-  for (const { fingerprint } of keys)
-    if (roots.length > 0 && !roots.includes(fingerprint))
-      findings.push(bad('records', `rest on the key ${fingerprint}, not on one that you trust`))
+  const root = declared?.spec.records?.root
+  if (root !== undefined && commits.root !== root)
+    findings.push(bad(`commit ${commits.root}`, `is the first of the records, and the platform declares ${root}`))
+  // Whoever trusts a key trusts those that it rotated to, and those that were rotated to it.
+  const untrusted = commits.keys.filter(keys => !keys.some(({ fingerprint }) => roots.includes(fingerprint)))
+  for (const { fingerprint } of roots.length > 0 ? untrusted.flat() : [])
+    findings.push(bad('records', `rest on the key ${fingerprint}, not on one that you trust`))
   if (room.tip !== undefined && !(await contains(repository, room.tip, records.oid, signal)))
     findings.push(
       bad(`commit ${records.oid}`, `does not descend from ${room.tip}: the branch was set back or rewritten`),
     )
 
-  for (const { project, history, findings: broken } of logs) {
+  const keys = commits.keys.flat()
+  const summary: string[] = []
+  const named = new NamedCommits()
+  for (const listing of projects) {
+    const project = await readProjectFiles(repository, listing, signal)
+    const { history, findings: broken } = verifyLog(project)
     findings.push(...broken)
-    const projectRoom = { clone, platform, keys, signal, whole: broken.length === 0 }
+    const projectRoom = { clone, platform, keys, commits, signal, whole: broken.length === 0 }
     findings.push(...(await judgeProject(project, history, projectRoom)))
+    named.add(project.project, history)
+    summary.push(...describe(project.project, history))
   }
-  const summary = [
-    `Records ${records.ref} at ${records.oid}: ${commits.commits} commits, ${projects.length} project${projects.length === 1 ? '' : 's'}.`,
-    ...logs.flatMap(({ project, history }) => describe(project.project, history)),
-  ]
-  return { findings, roots: keys.map(({ fingerprint }) => fingerprint), summary }
+  findings.push(...(await judgeHistories(named, { clone, trust, declared: declared?.spec, signal })))
+  if (platform) findings.push(...(await judgePlatform(platform, named, declared, signal)))
+  const count = `${projects.length} project${projects.length === 1 ? '' : 's'}`
+  return {
+    findings,
+    roots: keys.map(({ fingerprint }) => fingerprint),
+    summary: [`Records ${records.ref} at ${records.oid}: ${commits.commits} commits, ${count}.`, ...summary],
+  }
+}
+
+/** The Repository that the records say they are of. */
+async function repositoryName(
+  repository: GitRepository,
+  projects: readonly ProjectListing[],
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  for (const listing of projects) {
+    const logs = listing.entries.filter(({ path }) => path.startsWith('log/'))
+    const { history } = verifyLog(await readProjectFiles(repository, { ...listing, entries: logs }, signal))
+    const [first] = history.entries
+    if (first) return first.repository
+  }
+  return undefined
 }
 
 interface ProjectRoom {
   readonly clone: Clone
   readonly platform: Trust | undefined
   readonly keys: readonly SshPublicKey[]
+  readonly commits: CommitVerdict
   readonly signal: AbortSignal
   readonly whole: boolean
 }
@@ -128,7 +155,7 @@ async function judgeProject(project: ProjectFiles, history: History, room: Proje
   const { clone, keys, signal, whole } = room
   const findings: Finding[] = []
   const where = `projects/${project.project}`
-  const evidence = cloneEvidence(history, room)
+  const evidence = cloneEvidence(project.project, history, room)
   findings.push(
     ...(await auditRequest(history, evidence)).map(finding => ({ ...finding, where: `${where}/log/${finding.where}` })),
   )
@@ -178,12 +205,21 @@ function bagsOf({ files }: ProjectFiles): { path: string; files: Map<string, Uin
   return [...bags].map(([path, content]) => ({ path, files: content }))
 }
 
-function cloneEvidence(history: History, { clone, platform, keys, signal }: ProjectRoom): Evidence {
+function cloneEvidence(project: string, history: History, room: ProjectRoom): Evidence {
+  const { clone, platform, commits, signal } = room
+  // The audit asks for the same content at each of its steps.
+  const read = new Map<string, ReturnType<typeof documentsHere>>()
+  const documentsAt = (commit: Oid, folder: string) => {
+    const name = `${commit} ${folder}`
+    const files = read.get(name) ?? documentsHere(clone, commit, folder, signal)
+    read.set(name, files)
+    return files
+  }
   const folderAt = new Map(contentsAt(history).map(({ commit, folder }) => [commit, folder]))
   return {
     judges: () => true,
-    signers: keys,
-    documentsAt: commit => documentsHere(clone, commit, folderAt.get(commit) ?? '', signal),
+    signersAt: entry => commits.signersOf(`projects/${project}/log/${entryFile(entry)}`),
+    documentsAt: commit => documentsAt(commit, folderAt.get(commit) ?? ''),
     platformAt: async ({ commits }) => {
       const snapshot = await platform?.at(commits?.platform)
       if (!snapshot) return undefined
@@ -201,7 +237,7 @@ function cloneEvidence(history: History, { clone, platform, keys, signal }: Proj
           ),
     sourceAt: async (state, commit) => {
       const snapshot = await platform?.at(commit)
-      const files = await documentsHere(clone, state.content, state.folder, signal)
+      const files = await documentsAt(state.content, state.folder)
       const documents = files && parseRequest(files, '').documents
       const project = history.entries[0]?.project ?? ''
       return snapshot && documents
@@ -226,47 +262,6 @@ function contentsAt(history: History): { commit: Oid; folder: string }[] {
     })
 }
 
-interface Trust {
-  readonly tip: Snapshot
-  /** The platform at a commit; undefined: it is not in the clone. Without a commit: at the tip. */
-  at(commit: Oid | undefined): Promise<Snapshot | undefined>
-}
-
-async function openTrust(trust: Clone, signal: AbortSignal): Promise<Trust> {
-  const head = await fetchRef(trust, 'HEAD', signal)
-  if (head === undefined) throw new CratewrightError('GitRefMissing', `${trust.folder} has no commit checked out`)
-  const seen = new Map<Oid, Promise<Snapshot | undefined>>()
-  const at = (commit: Oid): Promise<Snapshot | undefined> => {
-    const snapshot = seen.get(commit) ?? snapshotAt(trust.repository, commit, signal).catch(() => undefined)
-    seen.set(commit, snapshot)
-    return snapshot
-  }
-  const tip = await at(head)
-  if (!tip) throw new CratewrightError('GitObjectMissing', `the platform at ${head} cannot be read`)
-  return { tip, at: commit => (commit === undefined ? Promise.resolve(tip) : at(commit)) }
-}
-
-async function snapshotAt(repository: GitRepository, commit: Oid, signal: AbortSignal): Promise<Snapshot> {
-  const entries = (await repository.list(commit, '', signal)).filter(
-    ({ path, mode }) => /\.ya?ml$/.test(path) && mode.startsWith('100'),
-  )
-  const blobs = await repository.read(
-    entries.map(({ oid }) => oid),
-    1024 * 1024,
-    signal,
-  )
-  const store = new MemoryStore(() => false)
-  store.replace(
-    'platform',
-    commit,
-    readManifests(new Map(entries.map(({ path, oid }) => [path, blobs.get(oid) ?? new Uint8Array()])), {
-      repository: 'platform',
-      commit,
-    }),
-  )
-  return store.snapshot()
-}
-
 async function documentsHere(
   clone: Clone,
   commit: Oid,
@@ -274,16 +269,6 @@ async function documentsHere(
   signal: AbortSignal,
 ): Promise<ReadonlyMap<string, Uint8Array> | undefined> {
   return documentsIn(clone.repository, folder, commit, signal).catch(() => undefined)
-}
-
-async function fetchRef(clone: Clone, name: string, signal: AbortSignal): Promise<Oid | undefined> {
-  const { code, stdout } = await runGit(clone.folder, ['rev-parse', '--verify', '--quiet', `${name}^{commit}`], {
-    signal,
-  })
-  if (code !== 0) return undefined
-  const oid = stdout.toString().trim()
-  await clone.repository.fetch(name, oid, signal)
-  return oid
 }
 
 async function contains(repository: GitRepository, ancestor: Oid, tip: Oid, signal: AbortSignal): Promise<boolean> {

@@ -4,7 +4,7 @@ import { mkdir } from 'node:fs/promises'
 import type { RepositorySpec } from '../../schemas/generated/types.ts'
 import { openPostgres } from '../data/postgres.ts'
 import { Controller, type ControllerOptions } from '../engine/controller.ts'
-import type { Kind, Resource } from '../engine/kind.ts'
+import { type Kind, keyOf, type Resource } from '../engine/kind.ts'
 import { GitSource } from '../engine/source.ts'
 import { MemoryStore } from '../engine/store/memory.ts'
 import type { Store } from '../engine/store/store.ts'
@@ -15,6 +15,7 @@ import { allKinds, keepsMissing } from '../kinds/registry.ts'
 import { RequestReader } from '../kinds/requests/reader.ts'
 import { suspensionOf } from '../kinds/suspend.ts'
 import { repositoryType } from '../kinds/types.ts'
+import type { RecordsWriter } from '../records/branch.ts'
 import { recordsIdentity, recordsRoot } from '../records/identity.ts'
 import { GitRecorder, type RecordsSpace } from '../records/recorder.ts'
 import { type Clock, delay, systemClock } from '../runtime/clock.ts'
@@ -24,24 +25,27 @@ import type { Redactor } from '../runtime/secrets.ts'
 import { formatPublicKey, parsePublicKey, type SshPrivateKey } from '../runtime/ssh-key.ts'
 import { signSsh } from '../runtime/sshsig.ts'
 import type { Bootstrap } from './bootstrap.ts'
+import { Repositories } from './repositories.ts'
 import {
-  credentialOf,
   documentsIn,
   instanceOf,
   openStore,
-  Repositories,
   readKey,
   recordedIn,
   recordsBranch,
-  type SecretsByProvider,
   secretsOf,
   signedBy,
   targetOf,
   tipMemory,
 } from './rooms.ts'
+import { type RepositoryFinding, recentIncident } from './incidents.ts'
+import { recordsMemory, usableStores } from './tips.ts'
 
 export interface WireOptions
-  extends Pick<ControllerOptions, 'maxRetries' | 'stopAfter' | 'stopBefore' | 'only' | 'onProgress' | 'onResult'> {
+  extends Pick<
+    ControllerOptions,
+    'maxRetries' | 'stopAfter' | 'stopBefore' | 'takesOver' | 'only' | 'onProgress' | 'onResult'
+  > {
   readonly log: Log
   readonly redactor: Redactor
   readonly signal: AbortSignal
@@ -71,14 +75,16 @@ export async function wire(bootstrap: Bootstrap, options: WireOptions): Promise<
   await mkdir(bootstrap.folder, { recursive: true, mode: 0o700 })
   const key = await readKey(bootstrap.controller.key)
   const instance = await instanceOf(bootstrap.folder)
+  const actor = {
+    type: 'controller',
+    name: bootstrap.controller.name ?? 'cratewright',
+    key: key.public.fingerprint,
+  } as const
   const secrets = secretsOf(bootstrap, options.redactor, options.env ?? process.env)
-  const repositories = new Repositories(bootstrap)
+  const repositories = new Repositories(bootstrap, { secrets, log })
   const store = new MemoryStore(keepsMissing)
 
-  const platformRepository = repositories.open(
-    bootstrap.platform.url,
-    credentialOf(bootstrap.platform.credential, secrets),
-  )
+  const platformRepository = repositories.open(bootstrap.platform)
   const platform = new GitSource({
     name: 'platform',
     repository: platformRepository,
@@ -98,14 +104,21 @@ export async function wire(bootstrap: Bootstrap, options: WireOptions): Promise<
   const projects = new Projects({
     bootstrap,
     repositories,
-    secrets,
     store,
     log,
     key,
     pushInterval: options.pushInterval,
+    writerFor: name => ({
+      sign: payload => signSsh(key, 'git', payload),
+      instance,
+      actor,
+      clock,
+      platform: () => platform.commit,
+      changed: () => controller.add(keyOf(repositoryType, name), 'change'),
+    }),
   })
   const kinds: Kind[] = allKinds({
-    repositoryProblem: name => projects.problem(name),
+    repositoryFindings: name => projects.findings(name, clock.now()),
     checkConnection: async connection => void (await targetOf(connection, '', secrets, bootstrap)),
     checkStore: async resource => void (await openStore(resource)),
     repositoryOf: name => projects.get(name).repository,
@@ -125,7 +138,7 @@ export async function wire(bootstrap: Bootstrap, options: WireOptions): Promise<
     kindOf,
     documentsAt: (resource, commit, folder, at) =>
       documentsIn(projects.get(resource.namespace).repository, folder, commit, at),
-    actor: { type: 'controller', name: bootstrap.controller.name ?? 'cratewright', key: key.public.fingerprint },
+    actor,
     redact: text => options.redactor.redact(text),
     instance,
     clock,
@@ -147,6 +160,7 @@ export async function wire(bootstrap: Bootstrap, options: WireOptions): Promise<
     suspensionOf,
     ...(options.stopAfter ? { stopAfter: options.stopAfter } : {}),
     ...(options.stopBefore ? { stopBefore: options.stopBefore } : {}),
+    ...(options.takesOver ? { takesOver: options.takesOver } : {}),
     ...(options.only ? { only: options.only } : {}),
     ...(options.onProgress ? { onProgress: options.onProgress } : {}),
     ...(options.onResult ? { onResult: options.onResult } : {}),
@@ -177,11 +191,11 @@ export async function wire(bootstrap: Bootstrap, options: WireOptions): Promise<
 interface ProjectsRoom {
   readonly bootstrap: Bootstrap
   readonly repositories: Repositories
-  readonly secrets: SecretsByProvider
   readonly store: Store
   readonly log: Log
   readonly key: SshPrivateKey
   readonly pushInterval: number
+  readonly writerFor: (repository: string) => RecordsWriter
 }
 
 interface Project {
@@ -212,12 +226,13 @@ class Projects {
     return project
   }
 
-  problem(name: string): CratewrightError | undefined {
-    const problem = this.#problems.get(name) ?? this.#open.get(name)?.source.problem
-    if (problem) return problem
-    return this.#open.get(name)?.source.commit === undefined
-      ? new CratewrightError('GitRefMissing', 'it was not looked at yet')
-      : undefined
+  /** What the Repository's status says. */
+  findings(name: string, now: Date): readonly RepositoryFinding[] {
+    const project = this.#open.get(name)
+    const problem = this.#problems.get(name) ?? project?.source.problem ?? project?.space.branch.problem
+    if (problem) return [problem]
+    if (project?.source.commit === undefined) return [new CratewrightError('GitRefMissing', 'it was not looked at yet')]
+    return recentIncident(project.space.branch, now)
   }
 
   sourceOf(resource: Resource<RepositorySpec>): GitSource | undefined {
@@ -246,19 +261,18 @@ class Projects {
   }
 
   #make(name: string, spec: RepositorySpec, fingerprint: string): Project {
-    const { bootstrap, repositories, store, log, key, secrets } = this.#room
-    const credential = credentialOf(spec.credential, secrets)
-    const who = spec.credential ? JSON.stringify(spec.credential) : ''
-    const repository = repositories.open(spec.url, credential, who)
+    const { bootstrap, repositories, store, log, key } = this.#room
+    const repository = repositories.open(spec)
     const watched = spec.ref ?? 'refs/heads/main'
     const branch = recordsBranch(
       spec,
       repository,
-      url => repositories.open(url, credential, who),
+      () => repositories.openRecords(spec),
       key.public,
-      tipMemory(bootstrap.folder, name),
+      recordsMemory({ folder: bootstrap.folder, repository: name, stores: () => usableStores(store), log }),
+      this.#room.writerFor(name),
     )
-    if (branch.repository === repository && branch.ref === watched) {
+    if (branch.repository.url === repository.url && branch.ref === watched) {
       throw new CratewrightError('ConfigInvalid', 'the records branch is the watched branch', {
         todo: 'Give records.branch another name.',
       })

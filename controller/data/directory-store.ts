@@ -26,6 +26,10 @@ import {
 const ownerFile = 'owner'
 /** In production, mode 0700: what was released and may no longer be read. No project can have this name. */
 const revokedFolder = '.revoked'
+/** In staging: what the controller notes for itself. No project can have this name. */
+const notesFolder = '.cratewright'
+/** Bytes of a note. */
+const maxNote = 65_536
 const suffixes = { bag: '', review: '.review', work: '.work' } as const
 /** Bytes of a file that is read into memory. */
 const maxRead = 67_108_864
@@ -152,6 +156,24 @@ export function openDirectoryStore(roots: { readonly staging: string; readonly p
           for (const name of await namesIn(folder))
             if (name === release || name.startsWith(`${release}.`)) await remove(join(folder, name))
       }
+    },
+
+    async readNote(path) {
+      const parts = [notesFolder, ...pathParts(path)]
+      const folder = await existingFolder(staging, parts.slice(0, -1))
+      await using file = folder === undefined ? undefined : await openRegular(join(folder, parts.at(-1)!))
+      if (!file || (await file.stat()).size > maxNote) return undefined
+      return await file.readFile().catch(error => {
+        throw storeError(error, `reading ${path}`)
+      })
+    },
+
+    async writeNote(path, content) {
+      const parts = [notesFolder, ...pathParts(path)]
+      const folder = await makeFolder(staging, parts.slice(0, -1))
+      await writeFileWhole(join(folder, parts.at(-1)!), content, 0o640).catch(error => {
+        throw storeError(error, `writing ${path}`)
+      })
     },
 
     location: (key, where) => join(at[where], ...releaseParts(key)),

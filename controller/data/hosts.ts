@@ -1,6 +1,7 @@
 /** Which hosts may be connected to: public ones, and the private networks that cratewright.yaml lists. */
 
-import { lookup } from 'node:dns/promises'
+import type { LookupAddress } from 'node:dns'
+import { lookup as lookupAll } from 'node:dns/promises'
 import { BlockList, isIP } from 'node:net'
 import { CratewrightError } from '../runtime/errors.ts'
 
@@ -25,19 +26,27 @@ const specialNetworks = [
 ]
 const special = networks(specialNetworks)
 
+export interface HostCheck {
+  /** In CIDR form. */
+  readonly privateNetworks: readonly string[]
+  /** Default: the resolver of the machine. */
+  readonly lookup?: (host: string) => Promise<readonly LookupAddress[]>
+}
+
 /**
- * The addresses of a host, each of which may be connected to. `privateNetworks` in CIDR form.
+ * The addresses of a host, each of which may be connected to. Whoever connects goes to one of these and does not ask for the
+ * name again: the answer may be another one then.
  * @throws CratewrightError HostNotAllowed; SourceUnreachable where the name is not known; ConfigInvalid
  */
 export async function checkHost(
   host: string,
-  { privateNetworks }: { readonly privateNetworks: readonly string[] },
+  { privateNetworks, lookup = name => lookupAll(name, { all: true }) }: HostCheck,
 ): Promise<string[]> {
   const allowed = networks(privateNetworks)
   // A path would be taken for a Unix socket.
   if (host === '' || /[\s/\\\0]/.test(host))
     throw new CratewrightError('HostNotAllowed', `no host name: ${JSON.stringify(host)}`)
-  const found = await lookup(host, { all: true }).catch((error: NodeJS.ErrnoException) => {
+  const found = await lookup(host).catch((error: NodeJS.ErrnoException) => {
     throw new CratewrightError('SourceUnreachable', `the name ${host} cannot be resolved: ${error.code}`)
   })
   for (const { address, family } of found) {

@@ -1,6 +1,6 @@
 /** Connections to PostgreSQL: settings, limits, the end of them, and errors without the server's own words. */
 
-import { Socket } from 'node:net'
+import { isIP, type LookupFunction, Socket } from 'node:net'
 import type { ConnectionOptions } from 'node:tls'
 import pg from 'pg'
 import { asCratewrightError, CratewrightError } from '../runtime/errors.ts'
@@ -79,7 +79,7 @@ export async function withSession<T>(
 }
 
 async function connect(target: SourceTarget, timeout: number, signal?: AbortSignal): Promise<Connection> {
-  const socket = new Socket()
+  const socket = target.addresses ? new PinnedSocket(target.addresses) : new Socket()
   // Everything is given, so that nothing is taken from PG* variables of the environment; the password by a function, which
   // keeps the empty one from being looked up there.
   const client = new pg.Client({
@@ -116,6 +116,26 @@ async function connect(target: SourceTarget, timeout: number, signal?: AbortSign
   } finally {
     clearTimeout(timer)
     signal?.removeEventListener('abort', onAbort)
+  }
+}
+
+/** Connects to one of the addresses given, whatever name it is told; TLS goes on looking for the name. */
+class PinnedSocket extends Socket {
+  readonly #lookup: LookupFunction
+
+  constructor(addresses: readonly string[]) {
+    super()
+    const found = addresses.map(address => ({ address, family: isIP(address) }))
+    this.#lookup = (_, { all }, done) => {
+      const [first = { address: '', family: 4 }] = found
+      if (all) done(null, found)
+      else done(null, first.address, first.family)
+    }
+  }
+
+  /** As pg calls it. */
+  override connect(port: unknown, host?: unknown): this {
+    return super.connect({ port: port as number, host: host as string, lookup: this.#lookup })
   }
 }
 

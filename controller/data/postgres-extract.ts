@@ -1,4 +1,4 @@
-/** One table to one CSV file: streamed, hashed while it is written, and at its name only when it is whole. */
+/** One table to one CSV file: streamed, hashed and looked at while it is written, and at its name only when it is whole. */
 
 import { createHash, type Hash, randomBytes } from 'node:crypto'
 import { type FileHandle, open, readdir, rename, rm } from 'node:fs/promises'
@@ -6,7 +6,9 @@ import { basename, dirname, join } from 'node:path'
 import pg from 'pg'
 import { to as copyTo } from 'pg-copy-streams'
 import { CratewrightError } from '../runtime/errors.ts'
-import type { Progress, TableDescription } from './source.ts'
+import { type ColumnProfile, profilesOf } from './column-profile.ts'
+import { CsvScanner } from './csv-scanner.ts'
+import type { Progress, ReportLimits, TableDescription, TableReport } from './source.ts'
 import { storeError } from './store-error.ts'
 
 /** Bytes that are collected before a write. */
@@ -20,6 +22,7 @@ export interface CopiedTable {
   readonly size: number
   readonly sha256: string
   readonly sha512: string
+  readonly report: TableReport
 }
 
 /** `SELECT … FROM …` of what the catalogue has confirmed; quoted by the driver. */
@@ -50,6 +53,7 @@ export async function copyTable(
   client: pg.Client,
   description: TableDescription,
   file: string,
+  limits: ReportLimits,
   onProgress: (progress: Progress) => void,
 ): Promise<CopiedTable> {
   const estimatedRows = await estimate(client, description)
@@ -58,13 +62,15 @@ export async function copyTable(
     throw storeError(error, `writing ${basename(file)}`)
   })
   try {
-    const copied = await stream(client, description, new HashedFile(output, basename(file)), onProgress, estimatedRows)
+    const profiles = profilesOf(description, limits)
+    const hashed = new HashedFile(output, basename(file))
+    const rows = await stream(client, description, hashed, profiles, onProgress, estimatedRows)
     await output.sync().catch(error => {
       throw storeError(error, `writing ${basename(file)}`)
     })
     await output.close()
     await appear(partial, file)
-    return copied
+    return { rows, ...hashed.digests(), report: { rows, columns: reportsOf(profiles) } }
   } catch (error) {
     await output.close().catch(() => undefined)
     await rm(partial, { force: true }).catch(() => undefined)
@@ -76,9 +82,10 @@ async function stream(
   client: pg.Client,
   description: TableDescription,
   output: HashedFile,
+  profiles: readonly ColumnProfile[],
   onProgress: (progress: Progress) => void,
   estimatedRows: number | undefined,
-): Promise<CopiedTable> {
+): Promise<number> {
   const copy = copyTo(`COPY (${selectText(description)}) TO STDOUT (FORMAT csv, HEADER)`)
   copy.rowCount = -1
   // Errors can come after the last row too; without a listener they would end the process.
@@ -87,16 +94,15 @@ async function stream(
     failure ??= error
   })
   client.query(copy)
-  const lines = new LineCounter()
+  const cells = new CsvScanner(profiles)
   let reported = 0
   const report = () => {
-    const rows = Math.max(lines.count - 1, 0)
-    onProgress({ table: description.table, rows, bytes: output.size, estimatedRows })
+    onProgress({ table: description.table, rows: cells.rows, bytes: output.size, estimatedRows })
     reported = performance.now()
   }
   try {
     for await (const chunk of copy as AsyncIterable<Buffer>) {
-      lines.add(chunk)
+      cells.add(chunk)
       await output.write(chunk)
       if (performance.now() - reported >= progressInterval) report()
     }
@@ -108,11 +114,11 @@ async function stream(
   }
   if (failure !== undefined) throw failure
   const rows = copy.rowCount
-  if (rows !== lines.count - 1) {
-    throw new CratewrightError('SourceFailed', `the server wrote ${rows} rows, and ${lines.count - 1} arrived`)
+  if (rows !== cells.rows) {
+    throw new CratewrightError('SourceFailed', `the server wrote ${rows} rows, and ${cells.rows} arrived`)
   }
   report()
-  return { rows, ...output.digests() }
+  return rows
 }
 
 /** Both digests and the size of what is written, computed on the way. */
@@ -154,22 +160,14 @@ class HashedFile {
   }
 }
 
-/** Lines of CSV so far; a line feed between quotes belongs to a value (RFC 4180 §2.6), and doubled quotes cancel out. */
-class LineCounter {
-  #quoted = false
-  count = 0
-
-  add(chunk: Buffer): void {
-    let quoted = this.#quoted
-    let count = 0
-    for (let index = 0; index < chunk.length; index++) {
-      const byte = chunk[index]
-      if (byte === 0x22) quoted = !quoted
-      else if (byte === 0x0a && !quoted) count++
-    }
-    this.#quoted = quoted
-    this.count += count
-  }
+/** With the columns that hold the same as one before them. */
+function reportsOf(profiles: readonly ColumnProfile[]): TableReport['columns'] {
+  const first = new Map<string, string>()
+  return profiles.map(profile => {
+    const report = profile.report(first.get(profile.order))
+    if (report.distinct > 1 && !first.has(profile.order)) first.set(profile.order, report.name)
+    return report
+  })
 }
 
 /** A guess of the planner, for people who wait. */

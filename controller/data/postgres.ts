@@ -7,7 +7,6 @@ import { CratewrightError } from '../runtime/errors.ts'
 import { describeAgain, describeTables, showTable } from './postgres-catalogue.ts'
 import { withSession } from './postgres-connect.ts'
 import { copyTable, relationText, removePartials } from './postgres-extract.ts'
-import { reportTable } from './postgres-report.ts'
 import type { DatasetExtraction, ExtractedTable, OpenSource, SourceTarget, TableDescription } from './source.ts'
 
 const begin = 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY'
@@ -25,7 +24,7 @@ export const openPostgres: OpenSource = target => ({
 
 async function extract(
   target: SourceTarget,
-  { tables, k, onProgress }: DatasetExtraction,
+  { tables, limits, onProgress }: DatasetExtraction,
   signal: AbortSignal,
 ): Promise<readonly ExtractedTable[]> {
   for (const folder of new Set(tables.map(({ file }) => dirname(file)))) await removePartials(folder)
@@ -39,9 +38,7 @@ async function extract(
     for (const { description, file } of tables) {
       signal.throwIfAborted()
       const { schema, table } = description
-      const copied = await copyTable(client, description, file, onProgress)
-      const report = await reportTable(client, description, copied.rows, k)
-      extracted.push({ schema, table, ...copied, report })
+      extracted.push({ schema, table, ...(await copyTable(client, description, file, limits, onProgress)) })
     }
     await client.query('COMMIT')
     return extracted

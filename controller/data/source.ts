@@ -6,6 +6,8 @@ import type { Problem } from '../runtime/errors.ts'
 export interface SourceTarget {
   readonly type: 'postgresql'
   readonly host: string
+  /** The only addresses that are connected to, whatever the name stands for later; left out: it is resolved at each connection. */
+  readonly addresses?: readonly string[]
   readonly port: number
   readonly database: string
   readonly tls: 'disable' | 'require' | 'verify-ca' | 'verify-full'
@@ -57,18 +59,56 @@ export interface ExtractedTable {
   readonly report: TableReport
 }
 
-/** What an approver reads before data leaves: counts only, no value of any row. */
+/** What a value can show; the forms are those of identifiers.ts. */
+export type Found =
+  | 'nhsNumber'
+  | 'tenDigits'
+  | 'postcode'
+  | 'email'
+  | 'phone'
+  | 'nationalInsurance'
+  | 'ipAddress'
+  | 'controlCharacters'
+  | 'lineBreaks'
+  | 'formula'
+  | 'longText'
+  | 'date'
+  | 'timeOfDay'
+
+/** By what a report counts. */
+export interface ReportLimits {
+  /** Values in fewer rows than this count as small cells. */
+  readonly k: number
+  /** Characters from which on a text in several words counts as long. */
+  readonly freeTextLength: number
+  /** By which the age of a date is taken. */
+  readonly asOf: Date
+}
+
+/** What was counted of a table while it was extracted: no value of any row. Not yet for people: small counts are in it. */
 export interface TableReport {
   readonly rows: number
-  readonly columns: readonly {
-    readonly name: string
-    readonly type: string
-    readonly nulls: number
-    /** Distinct values, NULL not counted. */
-    readonly distinct: number
-    /** Of a categorical column (at most 50 distinct values): how many of its values stand in fewer than k rows. */
-    readonly smallCells?: number
-  }[]
+  readonly columns: readonly ColumnReport[]
+}
+
+export interface ColumnReport {
+  readonly name: string
+  readonly type: string
+  readonly nulls: number
+  /** Distinct values, NULL not counted. */
+  readonly distinct: number
+  /** There were too many distinct values to count them: `distinct` is an estimate, and this its standard error, relative to it. */
+  readonly standardError?: number
+  /** Distinct values that stand in fewer than k rows. Absent where `distinct` is an estimate. */
+  readonly smallCells?: number
+  /** Rows whose value shows this; what is absent was not found. */
+  readonly found: Readonly<Partial<Record<Found, number>>>
+  /** Rows whose value was too long to be looked at whole. */
+  readonly cut: number
+  /** Of the dates found: those of 0 to 120 years before the extraction, and over how many years the middle nine tenths of them reach. */
+  readonly dates?: { readonly withinLife: number; readonly spreadYears: number }
+  /** A column before this one that holds the same in every row. */
+  readonly sameAs?: string
 }
 
 export interface Progress {
@@ -85,8 +125,7 @@ export interface DatasetExtraction {
     /** Absolute path at which the finished file appears, whole. */
     readonly file: string
   }[]
-  /** Values in fewer rows than this count as small cells. */
-  readonly k: number
+  readonly limits: ReportLimits
   readonly onProgress: (progress: Progress) => void
 }
 

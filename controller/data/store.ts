@@ -58,6 +58,12 @@ export interface FileStore {
   /** Removes what was revoked of this release for good. */
   destroy(key: ReleaseKey): Promise<void>
 
+  /** A small file of the controller's own in staging (`.cratewright/`), which belongs to no release; undefined where absent. */
+  readNote(path: string): Promise<Uint8Array | undefined>
+
+  /** Writes one whole. */
+  writeNote(path: string, content: Uint8Array): Promise<void>
+
   /** Where people find the release, for the log and status. */
   location(key: ReleaseKey, where: 'staging' | 'production'): string
 }

@@ -41,6 +41,8 @@ export interface ControllerOptions {
   readonly suspensionOf?: ReconcileRoom['suspensionOf']
   /** Only these keys are worked on; undefined: all. */
   readonly only?: (key: Key) => boolean
+  /** A person said that open steps of these resources are this controller's now. */
+  readonly takesOver?: (resource: Resource) => boolean
   readonly onProgress?: (key: Key, progress: Progress) => void
   readonly onResult?: (key: Key, result: ReconcileResult) => void
 }
@@ -134,7 +136,7 @@ export class Controller {
   async #work(key: Key, asked: boolean): Promise<void> {
     if (this.#stopped.has(key) || this.#options.only?.(key) === false) return
     const { store, kinds, recorder, clock, log, instance, signal, maxRetries, resync, onResult } = this.#options
-    const { stopAfter, stopBefore, suspensionOf } = this.#options
+    const { stopAfter, stopBefore, suspensionOf, takesOver } = this.#options
     const result = await reconcile(
       key,
       {
@@ -150,6 +152,7 @@ export class Controller {
         ...(stopAfter ? { stopAfter } : {}),
         ...(stopBefore ? { stopBefore } : {}),
         ...(suspensionOf ? { suspensionOf } : {}),
+        ...(takesOver ? { takesOver } : {}),
       },
       asked,
     )
@@ -191,6 +194,10 @@ export class Controller {
     if (what === 'spec') {
       this.#index(key, resource)
       if (kind === repositoryType.kind && group === repositoryType.group) this.#repositoryChanged(name ?? '', resource)
+      // Before what it declares, which would first be shown as blocked by a Repository that nobody has looked at.
+      const declaring = resource && keyOf(repositoryType, resource.origin.repository)
+      if (declaring && declaring !== key && store.status(declaring)?.report.ready === false)
+        this.#queue.add(declaring, 'change')
       if (resource) this.#queue.add(key, 'change')
       // Selected references are woken by any of a kind.
       for (const dependant of this.#dependants.get(`${group}/${kind}`) ?? []) this.#queue.add(dependant, 'change')

@@ -59,6 +59,8 @@ export interface History {
   readonly head: string
   /** The one *started* entry without an outcome. */
   readonly open: LogEntry | undefined
+  /** The instance that may go on with the open step: the one that began it, or the last that took it over. */
+  readonly holder: string | undefined
 }
 
 /** One thing to do, as plain data: printed, digested (`planDigest`), applied and recorded from the same object. */

@@ -31,6 +31,9 @@ export class GitSource {
   #commit: Oid | undefined
   #problem: CratewrightError | undefined
   #unread: CratewrightError | undefined
+  /** Where the server has the ref: the question under way, and the one after it. */
+  #answer: Promise<Oid | undefined> | undefined
+  #nextAnswer: Promise<Oid | undefined> | undefined
 
   constructor(options: GitSourceOptions) {
     this.#options = options
@@ -69,8 +72,15 @@ export class GitSource {
 
   /** True when the server still has the ref where the store's content was read. Errors are thrown. */
   async confirm(signal: AbortSignal): Promise<boolean> {
-    const { repository, ref } = this.#options
-    return (await repository.resolve(ref, signal)) === this.#tip
+    // Who asks while the server is being asked shares the next answer: one that began before the question would prove nothing.
+    this.#nextAnswer ??= (this.#answer ?? Promise.resolve())
+      .catch(() => undefined)
+      .then(() => {
+        this.#answer = this.#nextAnswer
+        this.#nextAnswer = undefined
+        return this.#options.repository.resolve(this.#options.ref, signal)
+      })
+    return (await this.#nextAnswer) === this.#tip
   }
 
   /** Looks again and again until it is stopped or the signal is aborted. */

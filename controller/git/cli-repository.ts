@@ -11,12 +11,15 @@ import { visible } from './git-failure.ts'
 import { Mirror, type ObjectFormat } from './mirror.ts'
 import { AnswerCache, ObjectCache } from './object-cache.ts'
 import type { ObjectInfo } from './object-reader.ts'
-import { checkPath } from './paths.ts'
-import { normaliseUrl } from './remote-url.ts'
+import { checkPath, decodePath } from './paths.ts'
+import { parseRemoteUrl, type Transport } from './remote-url.ts'
 import type { Commit, CommitSignature, FileChange, GitRepository, Oid, TreeEntry } from './repository.ts'
-import { parseListing, parseTree } from './tree-object.ts'
+import { listBelow, parseListing, parseTree, type TreeItem } from './tree-object.ts'
 
-export interface RepositoryOptions extends Omit<GitCommandOptions, 'folder'> {
+export interface RepositoryOptions extends Omit<GitCommandOptions, 'remote' | 'folder'> {
+  /** Without a credential in it. */
+  readonly url: string
+  readonly transports: readonly Transport[]
   /**
    * Holds a folder for each URL, for one opening of that URL at a time: who opens it twice (with another credential for
    * writing, say) gives each a mirrorFolder of its own, else one removes the other's unfinished files as leftovers.
@@ -25,6 +28,7 @@ export interface RepositoryOptions extends Omit<GitCommandOptions, 'folder'> {
 }
 
 type CommitInput = Parameters<GitRepository['commit']>[0]
+type TouchedQuery = Parameters<GitRepository['touched']>[0]
 type HistoryQuery = Parameters<GitRepository['history']>[0]
 
 /** Bytes of contents that one call may bring into memory, of one commit object, and of one tree object. */
@@ -37,11 +41,21 @@ const maxAnswers = 5_000
 const maxTree = 16 * 1024 * 1024
 
 /** Opens nothing yet: the mirror is made when it is first needed. @throws DocumentInvalid, HostNotAllowed for the URL */
-export function openRepository({ mirrorFolder, ...options }: RepositoryOptions): GitRepository {
-  const url = normaliseUrl(options.url, options.transports)
+export function openRepository({ mirrorFolder, transports, ...options }: RepositoryOptions): GitRepository {
+  const remote = parseRemoteUrl(options.url, transports)
+  const { url } = remote
   const folder = join(mirrorFolder, `${createHash('sha256').update(url).digest('hex').slice(0, 32)}.git`)
-  const git = new GitCommand({ ...options, url, folder })
+  const git = new GitCommand({ ...options, remote, folder })
   return new CliRepository(url, new Mirror(git, folder, url))
+}
+
+/** On the way down to a path. */
+interface Walk {
+  /** Where it has come to; undefined: there is nothing. */
+  readonly item: TreeItem | undefined
+  readonly left: readonly string[]
+  /** There is a name twice. */
+  readonly twice: boolean
 }
 
 class CliRepository implements GitRepository {
@@ -82,32 +96,29 @@ class CliRepository implements GitRepository {
   async list(commit: Oid, path: string, signal: AbortSignal): Promise<readonly TreeEntry[]> {
     if (path !== '') checkPath(path)
     return await this.#reading([commit], signal, async () => {
+      const [found] = path === '' ? [] : await this.#walk([{ commit, path }], signal)
+      if (found?.item?.isTree)
+        return await listBelow(path, found.item.oid, oids => this.#contents(oids, 'tree', maxTree, signal))
+      if (found && !found.twice) return []
       const args = ['ls-tree', '-r', '-z', '--full-tree', commit, ...(path === '' ? [] : ['--', path])]
       const entries = parseListing(await this.#git.localOrFail(args, { signal }))
       return entries.filter(entry => path === '' || entry.path.startsWith(`${path}/`))
     })
   }
 
+  async entries(commit: Oid, path: string, signal: AbortSignal): Promise<readonly TreeEntry[]> {
+    checkPath(path)
+    return await this.#reading([commit], signal, async () => {
+      // With a slash git shows what is in the folder, without one what is no folder (git-ls-tree(1)).
+      const args = ['ls-tree', '-z', '--full-tree', commit, '--', path, `${path}/`]
+      return parseListing(await this.#git.localOrFail(args, { signal }))
+    })
+  }
+
   async ids(at: readonly { commit: Oid; path: string }[], signal: AbortSignal): Promise<readonly (Oid | undefined)[]> {
     const commits = [...new Set(at.map(({ commit }) => commit))]
     for (const { path } of at) if (path !== '') checkPath(path)
-    return await this.#reading(commits, signal, async () => {
-      const contents = await this.#contents(commits, 'commit', maxCommit, signal)
-      const roots = new Map(commits.map(commit => [commit, parseCommit(commit, contents.get(commit)!).tree]))
-      // All paths go down together, one folder at a time: git is asked once a level, and not for what was read before.
-      let walks = at.map(({ commit, path }) => ({ oid: roots.get(commit), left: path === '' ? [] : path.split('/') }))
-      while (walks.some(({ oid, left }) => oid !== undefined && left.length > 0)) {
-        const folders = walks.flatMap(({ oid, left }) => (oid !== undefined && left.length > 0 ? oid : []))
-        const trees = await this.#contents(folders, 'tree', maxTree, signal)
-        const parsed = new Map([...trees].map(([oid, content]) => [oid, parseTree(oid, content)]))
-        walks = walks.map(({ oid, left: [name, ...left] }) => {
-          if (oid === undefined || name === undefined) return { oid, left: [] }
-          const item = parsed.get(oid)?.get(name)
-          return { oid: item?.isTree || left.length === 0 ? item?.oid : undefined, left }
-        })
-      }
-      return walks.map(({ oid }) => oid)
-    })
+    return await this.#reading(commits, signal, async () => (await this.#walk(at, signal)).map(({ item }) => item?.oid))
   }
 
   async read(blobs: readonly Oid[], maxBytes: number, signal: AbortSignal): Promise<ReadonlyMap<Oid, Uint8Array>> {
@@ -143,6 +154,42 @@ class CliRepository implements GitRepository {
     })
   }
 
+  async changed(from: Oid, to: Oid, signal: AbortSignal): Promise<readonly string[]> {
+    return await this.#reading([from, to], signal, async () => {
+      const args = ['diff-tree', '-r', '-z', '--no-renames', '--name-only', from, to]
+      return pathsIn(await this.#git.localOrFail(args, { signal }))
+    })
+  }
+
+  async touched(query: TouchedQuery, signal: AbortSignal): Promise<ReadonlyMap<Oid, readonly string[]>> {
+    const { tip, since, globs, how } = query
+    return await this.#reading(since === undefined ? [tip] : [tip, since], signal, async () => {
+      const filter = `--diff-filter=${how === 'added' ? 'A' : 'MDT'}`
+      const args = [
+        'log',
+        '--full-history',
+        '--no-renames',
+        '--root',
+        filter,
+        '--name-only',
+        '-z',
+        '--format=%x01%H',
+        tip,
+      ]
+      if (since !== undefined) args.push(`^${since}`)
+      args.push('--', ...globs.map(glob => `:(glob)${glob}`))
+      const output = await this.#git.localOrFail(args, { signal, env: { GIT_LITERAL_PATHSPECS: '0' } })
+      const touched = new Map<Oid, string[]>()
+      let paths: string[] = []
+      for (const token of pathsIn(output)) {
+        // Git puts a line feed before the first path of a commit.
+        if (!token.startsWith('\x01')) paths.push(token.replace(/^\n/, ''))
+        else touched.set(token.slice(1), (paths = []))
+      }
+      return touched
+    })
+  }
+
   async mergeBase(a: Oid, b: Oid, signal: AbortSignal): Promise<Oid | undefined> {
     return await this.#reading([a, b], signal, async () => {
       const [base] = await this.#lists.get(`merge-base ${a} ${b}`, async () => {
@@ -172,13 +219,13 @@ class CliRepository implements GitRepository {
   }
 
   async commit(input: CommitInput, signal: AbortSignal): Promise<Oid> {
-    const { parent, files } = input
+    const { parent, base = parent, files } = input
     for (const { path } of files) checkPath(path)
-    if (parent !== undefined) checkOids([parent])
+    checkOids([parent, base].filter(oid => oid !== undefined))
     const format = await this.#mirror.made(signal)
     return await this.#mirror.repairing(signal, () =>
       this.#mirror.exclusive(signal, async () => {
-        const tree = await this.#writeTree(parent, files, format, signal)
+        const tree = await this.#writeTree(base, files, format, signal)
         if (parent !== undefined) {
           const before = await this.#git.localOrFail(['rev-parse', '--verify', `${parent}^{tree}`], { signal })
           if (before.toString().trim() === tree) return parent
@@ -235,6 +282,32 @@ class CliRepository implements GitRepository {
     checkOids(oids)
     await this.#mirror.opened(signal)
     return await this.#mirror.repairing(signal, work)
+  }
+
+  /** What is at each path. All go down together, one folder at a time: git is asked once a level, and not for what was read before. */
+  async #walk(at: readonly { commit: Oid; path: string }[], signal: AbortSignal): Promise<readonly Walk[]> {
+    const commits = [...new Set(at.map(({ commit }) => commit))]
+    const contents = await this.#contents(commits, 'commit', maxCommit, signal)
+    const roots = new Map(commits.map(commit => [commit, parseCommit(commit, contents.get(commit)!).tree]))
+    let walks: Walk[] = at.map(({ commit, path }) => ({
+      item: { oid: roots.get(commit)!, isTree: true },
+      left: path === '' ? [] : path.split('/'),
+      twice: false,
+    }))
+    while (walks.some(({ item, left }) => item && left.length > 0)) {
+      const folders = walks.flatMap(({ item, left }) => (item && left.length > 0 ? item.oid : []))
+      const trees = await this.#contents(folders, 'tree', maxTree, signal)
+      const parsed = new Map([...trees].map(([oid, content]) => [oid, parseTree(oid, content)]))
+      walks = walks.map(walk => {
+        const [name, ...left] = walk.left
+        if (!walk.item || name === undefined) return walk
+        const items = parsed.get(walk.item.oid)
+        const item = items?.get(name)
+        const twice = item === undefined && items?.has(name) === true
+        return { item: item?.isTree || left.length === 0 ? item : undefined, left, twice }
+      })
+    }
+    return walks
   }
 
   /** Types and sizes of the objects that are here. */
@@ -342,6 +415,16 @@ class CliRepository implements GitRepository {
     }
     await this.#git.localOrFail(['fast-import', '--quiet', '--done'], { signal, input: input() })
   }
+}
+
+function pathsIn(output: Buffer): string[] {
+  const paths: string[] = []
+  for (let at = 0; at < output.length; ) {
+    const end = output.indexOf(0, at)
+    paths.push(decodePath(output.subarray(at, end)))
+    at = end + 1
+  }
+  return paths
 }
 
 function blobId(content: Uint8Array, format: ObjectFormat): Oid {

@@ -45,17 +45,22 @@ export function checkSignature(oid: Oid, bytes: Buffer): CommitSignature {
   }
 }
 
-interface NewCommit {
+interface UnsignedCommit {
   readonly tree: Oid
   readonly parent: Oid | undefined
   readonly message: string
   readonly time: Date
   readonly identity: CommitIdentity
-  readonly sign: CommitSigner
 }
 
 /** @throws ConfigInvalid for an identity that would break the format */
-export function makeCommit({ tree, parent, message, time, identity: { name, email }, sign }: NewCommit): Buffer {
+export function makeCommit({ sign, ...commit }: UnsignedCommit & { readonly sign: CommitSigner }): Buffer {
+  const payload = commitPayload(commit)
+  return withSignature(payload, sign(payload))
+}
+
+/** The bytes of a commit without its signature: what is signed. @throws ConfigInvalid as `makeCommit` */
+export function commitPayload({ tree, parent, message, time, identity: { name, email } }: UnsignedCommit): Buffer {
   if (/[\x00-\x1f\x7f<>]/.test(name + email) || name.trim() === '' || email.trim() === '') {
     throw new CratewrightError(
       'ConfigInvalid',
@@ -68,10 +73,15 @@ export function makeCommit({ tree, parent, message, time, identity: { name, emai
   const head = `tree ${tree}\n${parent ? `parent ${parent}\n` : ''}author ${who}\ncommitter ${who}\n`
   // A NUL would hide the rest of the message from git.
   const body = `${message.replaceAll('\0', '\uFFFD').trimEnd()}\n`
-  const armor = sign(Buffer.from(`${head}\n${body}`))
-    .trimEnd()
-    .replaceAll('\n', '\n ')
-  return Buffer.from(`${head}${signatureHeader(tree)} ${armor}\n\n${body}`)
+  return Buffer.from(`${head}\n${body}`)
+}
+
+/** `payload`: of `commitPayload`. */
+export function withSignature(payload: Buffer, armor: string): Buffer {
+  const end = payload.indexOf('\n\n') + 1
+  const tree = payload.toString('latin1', 'tree '.length, payload.indexOf('\n'))
+  const header = `${signatureHeader(tree)} ${armor.trimEnd().replaceAll('\n', '\n ')}\n`
+  return Buffer.concat([payload.subarray(0, end), Buffer.from(header), payload.subarray(end)])
 }
 
 function signatureHeader(oid: Oid): string {

@@ -4,37 +4,41 @@
  */
 
 import { spawn } from 'node:child_process'
+import { rm } from 'node:fs/promises'
+import { isIP } from 'node:net'
+import { dirname } from 'node:path'
 import { asCratewrightError, CratewrightError } from '../runtime/errors.ts'
 import { type RunOptions, type RunResult, run } from '../runtime/process.ts'
 import { Redactor } from '../runtime/secrets.ts'
+import { trustOnly } from './authorities.ts'
 import { gitFailure, MirrorDamaged } from './git-failure.ts'
 import { ObjectReader } from './object-reader.ts'
+import type { RemoteUrl } from './remote-url.ts'
+import { openSsh, type SshAccess } from './ssh-access.ts'
 
 export interface Credential {
   readonly username: string
   readonly password: string
 }
 
-/** Paths of the private key and of the known_hosts file; no other key, host or configuration of ssh counts. */
-export interface SshAccess {
-  readonly keyFile: string
-  readonly knownHostsFile: string
-}
-
-export type Transport = 'file' | 'http' | 'https' | 'ssh'
-
 export interface GitCommandOptions {
-  /** Without user-info in it; see `credential`. */
-  readonly url: string
+  readonly remote: RemoteUrl
   readonly folder: string
-  readonly transports: readonly Transport[]
   /** Milliseconds for one run of git. */
   readonly deadline: number
-  /** Read from its store when it is first needed. */
+  /** For HTTP, read from its store before each contact; sent to the host of the URL and to no other. */
   readonly credential?: () => Promise<Credential>
+  /** For SSH, which nothing of the machine's own configuration, keys or agent takes part in. */
   readonly ssh?: SshAccess
-  /** Called with the host before each contact. @throws HostNotAllowed */
-  readonly checkHost?: (host: string) => Promise<void>
+  /** Certificates (PEM) of the only authorities that count, for HTTPS; left out: those of the machine. */
+  readonly ca?: () => Promise<string>
+  /**
+   * Called with the host before each contact: the addresses that git may connect to. Git is held to them, so that a name that
+   * is answered differently a moment later leads nowhere else. @throws HostNotAllowed, GitUnreachable
+   */
+  readonly resolve?: (host: string) => Promise<readonly string[]>
+  /** What an operator should know, and nothing fails for. */
+  readonly warn?: (message: string) => void
 }
 
 interface CallOptions {
@@ -74,7 +78,10 @@ const settings = [
   'gc.auto=0',
   'maintenance.auto=false',
   'credential.helper=',
+  // Else a Kerberos ticket of the machine's user would be offered to a server that asks for one.
+  'http.emptyAuth=false',
   'http.followRedirects=false',
+  'http.sslVerify=true',
   // A server that sends under 1 KB/s for a minute is given up before the deadline.
   'http.lowSpeedLimit=1000',
   'http.lowSpeedTime=60',
@@ -93,20 +100,22 @@ const settings = [
  */
 const promisor = ['remote.origin.promisor=true', 'remote.origin.partialclonefilter=blob:none']
 
-const oldest = [2, 36] as const
+type Version = readonly [number, number]
 
-/** @throws GitNotFound */
-export async function checkGit(signal: AbortSignal): Promise<void> {
-  const { stdout } = await start(['version'], baseEnvironment(), { signal, deadline: 10_000, maxOutput: 4096 })
-  const [, major, minor] = /(\d+)\.(\d+)/.exec(stdout.toString()) ?? []
-  if (!(Number(major) > oldest[0] || (Number(major) === oldest[0] && Number(minor) >= oldest[1]))) {
-    throw new CratewrightError('GitNotFound', `${stdout.toString().trim()} is older than ${oldest.join('.')}`)
-  }
+const oldest: Version = [2, 36]
+/** The first that knows http.curloptResolve. */
+const oldestPinning: Version = [2, 37]
+
+function isBefore([major, minor]: Version, other: Version): boolean {
+  return major < other[0] || (major === other[0] && minor < other[1])
 }
 
 export class GitCommand {
   readonly #options: GitCommandOptions
   readonly #redactor = new Redactor()
+  /** How often ssh could not connect: it takes one address, so the next run takes the next one. */
+  #misses = 0
+  #swept: Promise<void> | undefined
 
   /** Reads the mirror's objects. */
   readonly objects: ObjectReader
@@ -129,6 +138,22 @@ export class GitCommand {
     })
   }
 
+  /** @throws GitNotFound where git is missing or too old */
+  async check(signal: AbortSignal): Promise<void> {
+    const { stdout } = await start(['version'], baseEnvironment(), { signal, deadline: 10_000, maxOutput: 4096 })
+    const said = stdout.toString().trim()
+    const [, major, minor] = /(\d+)\.(\d+)/.exec(said) ?? []
+    const version: Version = [Number(major ?? 0), Number(minor ?? 0)]
+    if (isBefore(version, oldest))
+      throw new CratewrightError('GitNotFound', `${said} is older than ${oldest.join('.')}`)
+    const { remote, resolve, warn } = this.#options
+    if (resolve && remote.transport.startsWith('http') && isBefore(version, oldestPinning)) {
+      warn?.(
+        `${said} cannot be held to the addresses that were checked, and resolves names again; git ${oldestPinning.join('.')} can`,
+      )
+    }
+  }
+
   /** A command on the mirror alone, whatever its exit code. */
   local(args: readonly string[], options: CallOptions): Promise<RunResult> {
     return this.#run(args, settings, { GIT_ALLOW_PROTOCOL: 'none', ...options.env }, options)
@@ -145,26 +170,56 @@ export class GitCommand {
 
   /** A command that may talk to the server, whatever its exit code. @throws GitUnreachable when the deadline passes */
   async remote(args: readonly string[], options: CallOptions): Promise<RunResult> {
-    const { url, transports, ssh, checkHost } = this.#options
-    const { hostname } = new URL(url)
-    if (hostname !== '') await checkHost?.(hostname)
-    const credential = await this.#options.credential?.()
-    const env: Record<string, string> = { GIT_ALLOW_PROTOCOL: transports.join(':'), ...options.env }
-    if (transports.includes('ssh')) env.GIT_SSH_COMMAND = sshCommand(ssh)
-    const before: string[] = []
-    if (credential) {
-      // A server or proxy may repeat them in its answer.
-      this.#redactor.add(credential.password)
-      this.#redactor.add(basic(credential))
-      env[headerVariable] = `Authorization: Basic ${basic(credential)}`
-      before.push(`--config-env=http.${url}.extraHeader=${headerVariable}`)
-    }
+    const { remote, resolve } = this.#options
+    const addresses = remote.host === '' ? undefined : await resolve?.(remote.host)
+    const env = { GIT_ALLOW_PROTOCOL: remote.transport, ...options.env }
     try {
-      return await this.#run([...before, ...args], [...settings, ...promisor], env, options)
+      if (remote.transport === 'ssh') return await this.#overSsh(args, addresses, env, options)
+      if (remote.transport === 'file') return await this.#run(args, [...settings, ...promisor], env, options)
+      return await this.#overHttp(args, addresses, env, options)
     } catch (error) {
       if (!(error instanceof CratewrightError) || error.code !== 'ProgramTimeout') throw error
-      throw new CratewrightError('GitUnreachable', `${url} did not answer in time`, { cause: error })
+      throw new CratewrightError('GitUnreachable', `${remote.url} did not answer in time`, { cause: error })
     }
+  }
+
+  async #overHttp(
+    args: readonly string[],
+    addresses: readonly string[] | undefined,
+    env: Readonly<Record<string, string>>,
+    options: CallOptions,
+  ): Promise<RunResult> {
+    const { remote, ca, folder } = this.#options
+    const config = [...settings, ...promisor]
+    if (addresses && isIP(remote.host) === 0) config.push(`http.curloptResolve=${pinned(remote, addresses)}`)
+    if (ca && remote.transport === 'https') config.push(...(await trustOnly(await ca(), dirname(folder))))
+    const credential = await this.#options.credential?.()
+    if (!credential) return await this.#run(args, config, env, options)
+    // A server or proxy may repeat them in its answer.
+    this.#redactor.add(credential.password)
+    this.#redactor.add(basic(credential))
+    const header = `--config-env=http.${remote.url}.extraHeader=${headerVariable}`
+    const full = { ...env, [headerVariable]: `Authorization: Basic ${basic(credential)}` }
+    return await this.#run([header, ...args], config, full, options)
+  }
+
+  async #overSsh(
+    args: readonly string[],
+    addresses: readonly string[] | undefined,
+    env: Readonly<Record<string, string>>,
+    options: CallOptions,
+  ): Promise<RunResult> {
+    const { remote, ssh, folder } = this.#options
+    if (!ssh) throw new CratewrightError('GitDenied', `${remote.url} has no private key to log in with`)
+    const sessions = folder.replace(/\.git$/, '.ssh')
+    // A process that was killed leaves a private key there.
+    this.#swept ??= rm(sessions, { recursive: true, force: true })
+    await this.#swept
+    const address = addresses?.[this.#misses % addresses.length]
+    await using session = await openSsh(remote, ssh, sessions, address)
+    const result = await this.#run(args, [...settings, ...promisor], { ...env, ...session.env }, options)
+    if (result.code !== 0) this.#misses += 1
+    return result
   }
 
   /** @throws GitUnreachable, GitDenied, GitRefMissing, GitObjectMissing, GitFailed */
@@ -218,13 +273,7 @@ function basic({ username, password }: Credential): string {
   return Buffer.from(`${username}:${password}`).toString('base64')
 }
 
-function sshCommand(access: SshAccess | undefined): string {
-  const options = ['-F /dev/null', '-o BatchMode=yes', '-o StrictHostKeyChecking=yes', '-o IdentitiesOnly=yes']
-  if (access) options.push(`-i ${quote(access.keyFile)}`, `-o UserKnownHostsFile=${quote(access.knownHostsFile)}`)
-  return `ssh ${options.join(' ')}`
-}
-
-/** For the shell that git starts ssh with (git-config(1), core.sshCommand). */
-function quote(text: string): string {
-  return `'${text.replaceAll("'", `'\\''`)}'`
+/** `host:port:address,…` of CURLOPT_RESOLVE(3). */
+function pinned({ host, port }: RemoteUrl, addresses: readonly string[]): string {
+  return `${host}:${port}:${addresses.map(address => (isIP(address) === 6 ? `[${address}]` : address)).join(',')}`
 }

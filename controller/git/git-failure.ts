@@ -15,7 +15,10 @@ const causes: readonly (readonly [ErrorCode, RegExp])[] = [
     /not our ref|unadvertised object|bad object|not a valid (object|commit) name|not a tree object/i,
   ],
   ['GitDenied', /authentication failed|could not read (username|password)|returned error: 40[13]\b/i],
-  ['GitDenied', /permission denied|access denied|dubious ownership|host key verification failed/i],
+  ['HostKeyMismatch', /^host key verification failed/i],
+  ['GitDenied', /permission denied|access denied|dubious ownership|too many authentication failures/i],
+  // The shell that git starts ssh with.
+  ['ProgramMissing', /\bssh: (command )?not found|cannot run ssh/],
   [
     'GitUnreachable',
     /unable to access|could not resolve|(failed|unable|couldn't) to? ?connect|connection (refused|reset|closed)|timed out/i,
@@ -38,6 +41,9 @@ const damage = new RegExp(
   'i',
 )
 
+/** GnuTLS, then OpenSSL, as curl puts it. */
+const untrusted = /certificate verification failed|SSL certificate problem|SSL: (no alternative )?certificate subject/i
+
 const maxMessage = 500
 
 /** The mirror must be made again; reaches callers only where that has not helped. */
@@ -50,7 +56,21 @@ export function gitFailure(command: string, result: RunResult, redactor: Redacto
   const message = `git ${command}: ${said}`
   if (own.some(line => damage.test(line))) return new MirrorDamaged('GitFailed', message)
   const code = causes.find(([, pattern]) => own.some(line => pattern.test(line)))?.[0] ?? 'GitFailed'
+  if (code === 'HostKeyMismatch') return new CratewrightError(code, `git ${command}: ${hostKeyShown(result.stderr)}`)
+  if (code === 'GitUnreachable' && own.some(line => untrusted.test(line))) {
+    return new CratewrightError(code, message, {
+      todo: 'Check the server’s certificate and name, and the authorities in `ca` of the Repository or `tls.ca` of cratewright.yaml.',
+    })
+  }
   return new CratewrightError(code, message)
+}
+
+/** Of the banner that ssh prints, what helps: which key was shown. */
+function hostKeyShown(stderr: string): string {
+  const [, type, fingerprint] =
+    /fingerprint for the (\S+) key sent by the remote host is\s+(SHA256:\S+?)\.?\s/.exec(stderr) ?? []
+  const shown = fingerprint === undefined ? 'a host key' : `the host key ${fingerprint} (${type})`
+  return `the server shows ${shown} that is not listed for it`
 }
 
 /** One line without control characters: a server's text must not move the cursor of whoever reads the log. */

@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto'
 import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CratewrightError } from '../runtime/errors.ts'
-import { checkGit, type GitCommand } from './git-command.ts'
+import type { GitCommand } from './git-command.ts'
 import { MirrorDamaged } from './git-failure.ts'
 import type { Oid } from './repository.ts'
 
@@ -145,7 +145,7 @@ export class Mirror {
   }
 
   async #open(signal: AbortSignal): Promise<void> {
-    await checkGit(signal)
+    await this.git.check(signal)
     await mkdir(this.folder, { recursive: true })
     await removeLeftovers(this.folder)
     // The URL is what `#make` writes last: with it, the mirror is whole.

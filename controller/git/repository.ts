@@ -75,7 +75,10 @@ export interface GitRepository {
   /** All non-folder entries below `path` ('' = root) at a commit, sorted by the bytes of the path. */
   list(commit: Oid, path: string, signal: AbortSignal): Promise<readonly TreeEntry[]>
 
-  /** Object ids of paths (files or folders) at a commit; undefined where absent. Order as asked. */
+  /** What lies directly in a folder, folders too, in the order of the tree; of what is no folder its own entry; nothing where absent. */
+  entries(commit: Oid, path: string, signal: AbortSignal): Promise<readonly TreeEntry[]>
+
+  /** Object ids of paths (files or folders) at a commit; undefined where absent, or there twice in one tree. Order as asked. */
   ids(at: readonly { commit: Oid; path: string }[], signal: AbortSignal): Promise<readonly (Oid | undefined)[]>
 
   /** Contents of blobs by id, missing ones fetched in one round trip. Fails with DocumentTooLarge above `maxBytes` a blob. */
@@ -96,6 +99,24 @@ export interface GitRepository {
     signal: AbortSignal,
   ): Promise<readonly Commit[]>
 
+  /** Paths of files that differ between two commits, sorted by their bytes; of one that was renamed both. */
+  changed(from: Oid, to: Oid, signal: AbortSignal): Promise<readonly string[]>
+
+  /**
+   * What commits of `history({ tip, since })` did to files against their parent, for those that did it: which they added, or
+   * which they altered (changed, removed, made a link of). `globs` as in gitglossary(7); they begin with a folder's name.
+   * Merges are left out.
+   */
+  touched(
+    query: {
+      readonly tip: Oid
+      readonly since?: Oid
+      readonly globs: readonly string[]
+      readonly how: 'added' | 'altered'
+    },
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<Oid, readonly string[]>>
+
   /** The best common ancestor; undefined where there is none. */
   mergeBase(a: Oid, b: Oid, signal: AbortSignal): Promise<Oid | undefined>
 
@@ -106,12 +127,14 @@ export interface GitRepository {
 
   /**
    * Makes a signed commit of `files` on top of `parent` (undefined: a root commit) in the local mirror, and returns its id;
-   * returns `parent` itself when the tree would not change. Deterministic: same input, same id. UnsafePath where a file
+   * returns `parent` itself when the tree would not change. With `base`, `files` change the tree of that commit instead of the
+   * parent's: how a commit takes back what lies between the two. Deterministic: same input, same id. UnsafePath where a file
    * would take the place of a folder, or a folder of a file, that is not removed by the same input.
    */
   commit(
     input: {
       readonly parent: Oid | undefined
+      readonly base?: Oid
       readonly files: readonly FileChange[]
       readonly message: string
       readonly time: Date

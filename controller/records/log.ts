@@ -3,6 +3,7 @@
  * is not derived; phase, crate, bag and prepared statements follow from it.
  */
 
+import type { BranchEntry, Classes } from '../../schemas/generated/types.ts'
 import type { EntryDraft, History, LogEntry } from '../engine/kind.ts'
 import { canonicalJson, sha256Hex } from '../runtime/canonical.ts'
 import { validate } from '../schema/validate.ts'
@@ -11,7 +12,7 @@ import { parseYaml } from '../schema/yaml.ts'
 /** What the first entry names as the one before it. */
 export const genesis = '0'.repeat(64)
 
-export const emptyHistory: History = { entries: [], head: genesis, open: undefined }
+export const emptyHistory: History = { entries: [], head: genesis, open: undefined, holder: undefined }
 
 /** Bytes an entry may have; a request with ten thousand tables stays below. */
 export const maxEntryBytes = 8 * 1024 * 1024
@@ -21,7 +22,7 @@ export function entryFile({ number, action, event }: Pick<LogEntry, 'number' | '
 }
 
 /** RFC 8785 JSON and a line feed. */
-export function encodeEntry(entry: LogEntry): Uint8Array {
+export function encodeEntry(entry: LogEntry | BranchEntry): Uint8Array {
   return Buffer.from(`${canonicalJson(entry)}\n`)
 }
 
@@ -40,7 +41,6 @@ export function entryOf(history: History, draft: EntryDraft, frame: EntryFrame):
     log: 'cratewright.dev/log/v1',
     number: history.entries.length + 1,
     previous: history.head,
-    // Canonical times never run backwards, whatever the clock does.
     time: latest(time.toISOString(), history.entries.at(-1)?.time),
     ...rest,
     ...draft,
@@ -48,12 +48,13 @@ export function entryOf(history: History, draft: EntryDraft, frame: EntryFrame):
 }
 
 export function appended(history: History, entry: LogEntry): History {
-  const closes = entry.event === 'outcome' && entry.started === history.open?.number
-  return {
-    entries: [...history.entries, entry],
-    head: sha256Hex(encodeEntry(entry)),
-    open: entry.event === 'started' ? entry : closes ? undefined : history.open,
-  }
+  const ofOpen = history.open !== undefined && entry.started === history.open.number
+  const entries = [...history.entries, entry]
+  const head = sha256Hex(encodeEntry(entry))
+  if (entry.event === 'started') return { entries, head, open: entry, holder: entry.instance }
+  if (entry.event === 'outcome' && ofOpen) return { entries, head, open: undefined, holder: undefined }
+  const taken = entry.action === 'take-over' && ofOpen
+  return { entries, head, open: history.open, holder: taken ? entry.instance : history.holder }
 }
 
 /** The history as it was right behind entry `number`. */
@@ -102,13 +103,23 @@ export function whyUnreadable(history: History, entry: LogEntry): string | undef
 }
 
 function decodeEntry(name: string, content: Uint8Array): { entry?: LogEntry; reason?: string } {
+  return decodeCanonical('LogEntry', name, content, entryFile)
+}
+
+/** A file in canonical JSON of a class of the schema, which says its own name. */
+export function decodeCanonical<Name extends 'LogEntry' | 'BranchEntry'>(
+  type: Name,
+  name: string,
+  content: Uint8Array,
+  fileOf: (entry: Classes[Name]) => string,
+): { entry?: Classes[Name]; reason?: string } {
   const parsed = parseYaml(content, name, { bytes: maxEntryBytes, nodes: 2_000_000 })
   const document = parsed.documents[0]
   if (!document || parsed.problems.length > 0) return { reason: parsed.problems[0]?.message ?? 'is empty' }
-  const { value, problems } = validate<LogEntry>('LogEntry', document)
+  const { value, problems } = validate<Classes[Name]>(type, document)
   if (!value) return { reason: problems[0]?.message ?? 'is not a log entry' }
   if (!Buffer.from(content).equals(encodeEntry(value))) return { reason: 'its bytes are not canonical' }
-  if (entryFile(value) !== name) return { reason: `says that it is ${entryFile(value)}` }
+  if (fileOf(value) !== name) return { reason: `says that it is ${fileOf(value)}` }
   return { entry: value }
 }
 
@@ -125,10 +136,13 @@ function linkDefect(history: History, entry: LogEntry): string | undefined {
     return 'is of another project than the entry before it'
   if (entry.event === 'outcome' && (entry.started !== history.open?.number || entry.action !== history.open?.action))
     return 'is the outcome of a step that was not open'
+  if (entry.action === 'take-over' && (!history.open || entry.started !== history.open.number))
+    return 'takes over a step that was not open'
   if (entry.event === 'started' && history.open) return `starts a step while ${entryFile(history.open)} is open`
   return undefined
 }
 
-function latest(a: string, b: string | undefined): string {
+/** Canonical times never run backwards, whatever the clock does. */
+export function latest(a: string, b: string | undefined): string {
   return b !== undefined && b > a ? b : a
 }

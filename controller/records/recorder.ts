@@ -59,6 +59,8 @@ interface Held {
   files: Map<string, string>
   /** The newest tip that was looked at for entries which are not in `history`. */
   seen?: Oid | undefined
+  /** The branch's epoch when it was read: in another, entries may have gone. */
+  epoch?: number
 }
 
 /** Files that name the whole state, so that two writers of different entries with one number collide on it. */
@@ -115,8 +117,9 @@ export class GitRecorder implements Recorder {
     const derived = differences(projected, held.files)
     const preconditions = headCondition(folder, held)
     const message = drafts.map(({ action, event }) => `${action} ${event}`).join(', ')
+    const { branch, committer } = this.#space(resource)
     try {
-      await this.#space(resource).committer.submit(
+      const commit = await committer.submit(
         {
           files: [...files, ...derived.map(file => ({ ...file, path: `${folder}/${file.path}` }))],
           preconditions,
@@ -125,12 +128,13 @@ export class GitRecorder implements Recorder {
         },
         { urgent: true },
       )
+      await branch.wrote(commit, signal)
     } catch (error) {
       // What the branch has now is not known any more: read it again before anything is decided.
       this.#forget(resource)
       throw error
     }
-    this.#held.set(resource.key, { history, files: digestsOf(projected) })
+    this.#held.set(resource.key, { history, files: digestsOf(projected), ...epochOf(held) })
     return history
   }
 
@@ -142,13 +146,15 @@ export class GitRecorder implements Recorder {
     const derived = differences(projected, held.files)
     if (derived.length === 0) return
     const folder = folderOf(resource)
-    await this.#space(resource).committer.submit({
+    const { branch, committer } = this.#space(resource)
+    const commit = await committer.submit({
       files: derived.map(file => ({ ...file, path: `${folder}/${file.path}` })),
       preconditions: headCondition(folder, held),
       message: `Bring what follows from the log of ${resource.name} up to date`,
       time: new Date(held.history.entries.at(-1)?.time ?? 0),
     })
-    this.#held.set(resource.key, { history: held.history, files: digestsOf(projected) })
+    await branch.wrote(commit, signal)
+    this.#held.set(resource.key, { history: held.history, files: digestsOf(projected), ...epochOf(held) })
   }
 
   status(resource: Resource, content: unknown): void {
@@ -219,7 +225,7 @@ export class GitRecorder implements Recorder {
       time: this.#options.clock.now(),
     }
     // Somebody waits for what a request says of itself.
-    await committer.submit(change, { urgent: this.#hasLog(resource) })
+    await branch.wrote(await committer.submit(change, { urgent: this.#hasLog(resource) }), signal)
   }
 
   #redacted(draft: EntryDraft): EntryDraft {
@@ -256,6 +262,7 @@ export class GitRecorder implements Recorder {
       })
     }
     fresh.seen = tip
+    fresh.epoch = branch.epoch
     this.#held.set(resource.key, fresh)
     return fresh
   }
@@ -263,6 +270,7 @@ export class GitRecorder implements Recorder {
   /** Somebody else appended to this log: what is held is older than the branch. */
   async #movedUnderUs(resource: Resource, held: Held, tip: Oid | undefined, signal: AbortSignal): Promise<boolean> {
     const { branch } = this.#space(resource)
+    if (held.epoch !== branch.epoch) return true
     if (tip === undefined || tip === held.seen) return false
     const [head] = await branch.repository.ids([{ commit: tip, path: `${folderOf(resource)}/${headFile}` }], signal)
     const content = head && (await branch.repository.read([head], 4096, signal)).get(head)
@@ -340,6 +348,10 @@ function cut(content: PublicStatus): PublicStatus {
     waits: [],
     detail: { ...(phase ? { phase } : {}), ...(release ? { release } : {}), ...(generation ? { generation } : {}) },
   }
+}
+
+function epochOf({ epoch }: Held): { epoch?: number } {
+  return epoch === undefined ? {} : { epoch }
 }
 
 /** The branch still has the entry that is built on, and none behind it. */

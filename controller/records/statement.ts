@@ -4,7 +4,7 @@ import { stringify } from 'yaml'
 import type { PersonSpec, Statement } from '../../schemas/generated/types.ts'
 import type { History } from '../engine/kind.ts'
 import { sha256Hex } from '../runtime/canonical.ts'
-import { asCratewrightError } from '../runtime/errors.ts'
+import { asCratewrightError, type Problem } from '../runtime/errors.ts'
 import { parsePublicKey, type SshPrivateKey, type SshPublicKey } from '../runtime/ssh-key.ts'
 import { signSsh, verifySsh } from '../runtime/sshsig.ts'
 import { validate } from '../schema/validate.ts'
@@ -35,12 +35,16 @@ export function parseStatement(text: Uint8Array, file: string): { statement?: St
   const parsed = parseYaml(text, file, { bytes: maxStatementBytes })
   const document = parsed.documents[0]
   if (!document || parsed.documents.length > 1 || parsed.problems.length > 0) {
-    return { reason: parsed.problems[0]?.message ?? 'is not one YAML document' }
+    return { reason: reasonOf(parsed.problems) ?? 'is not one YAML document' }
   }
   const { value, problems } = validate<Statement>('Statement', document)
-  return value
-    ? { statement: value }
-    : { reason: problems.find(({ severity }) => severity === 'error')?.message ?? 'is invalid' }
+  return value ? { statement: value } : { reason: reasonOf(problems) ?? 'is invalid' }
+}
+
+function reasonOf(problems: readonly Problem[]): string | undefined {
+  const wrong = problems.find(({ severity }) => severity === 'error')
+  if (wrong?.where?.line === undefined) return wrong?.message
+  return `${wrong.message} (line ${wrong.where.line}, column ${wrong.where.column ?? 1})`
 }
 
 export function signStatement(key: SshPrivateKey, text: Uint8Array): string {
@@ -108,8 +112,8 @@ export type Reading =
       readonly state: 'ignored'
       readonly reason: string
       readonly statement?: Statement
-      /** It is about this subject, and only who signed it is wrong: that is decided when it is first seen. */
-      readonly signer?: true
+      /** The key that signed it: it is about this subject, and only who signed it is wrong. That is decided when it is first seen. */
+      readonly signer?: string
     }
 
 /** Is it well formed, signed by the person it names, and about this subject? Who may approve is decided elsewhere. */
@@ -122,10 +126,10 @@ export function readStatement(
   const { statement, reason } = parseStatement(file.text, file.path)
   if (!statement) return { state: 'ignored', reason: `it cannot be read: ${reason}` }
   const ignored = (why: string): Reading => ({ state: 'ignored', reason: why, statement })
-  const nobodys = (reason: string): Reading =>
+  const nobodys = ({ fingerprint }: SshPublicKey, reason: string): Reading =>
     subjectMismatch(statement, subject, history)
       ? { state: 'ignored', reason, statement }
-      : { state: 'ignored', reason, statement, signer: true }
+      : { state: 'ignored', reason, statement, signer: fingerprint }
   if (!file.signature) return ignored('it is not signed: there is no .sig file beside it')
   let key: SshPublicKey
   try {
@@ -134,8 +138,9 @@ export function readStatement(
     return ignored(`its signature is not valid: ${asCratewrightError(error).message}`)
   }
   const person = personOfKey(key, persons)
-  if (!person) return nobodys(`it is signed by a key that belongs to nobody registered (${key.fingerprint})`)
-  if (person.name !== statement.person) return nobodys(`it names ${statement.person} and is signed by ${person.name}`)
+  if (!person) return nobodys(key, `it is signed by a key that belongs to nobody registered (${key.fingerprint})`)
+  if (person.name !== statement.person)
+    return nobodys(key, `it names ${statement.person} and is signed by ${person.name}`)
   const mismatch = subjectMismatch(statement, subject, history)
   if (mismatch) return ignored(mismatch)
   return { state: 'sound', statement, person, fingerprint: key.fingerprint, sha256: sha256Hex(file.text) }

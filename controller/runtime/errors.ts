@@ -1,7 +1,10 @@
 /**
  * Every error a person can meet, in one place: a stable code, whether trying again can help, and what to do.
- * Messages are written for the person who has to act. They never hold a secret or a value from a data row.
+ * Messages are written for the person who has to act, on one line. They never hold a secret or a value from a data row; names
+ * that strangers chose are in them, so characters that would steer a terminal are shown as escapes.
  */
+
+import { oneLine } from './one-line.ts'
 
 interface CatalogueEntry {
   /** True where the same input can succeed later (a host that is down); false where new input is needed. */
@@ -30,7 +33,22 @@ export const catalogue = {
   ConfigInvalid: { retryable: false, todo: 'Correct cratewright.yaml.' },
   UsageInvalid: { retryable: false, todo: 'See `cratewright help`.' },
   KeyInvalid: { retryable: false, todo: 'Give an OpenSSH key in the format that ssh-keygen writes.' },
-  KeyEncrypted: { retryable: false, todo: 'Give a key without passphrase.' },
+  KeyEncrypted: {
+    retryable: false,
+    todo: 'Put the key into your agent with `ssh-add <file>`, or run the command on a terminal, where it asks.',
+  },
+  KeyNotFound: {
+    retryable: false,
+    todo: 'Put the key into your agent with `ssh-add <file>`, or name another with --key.',
+  },
+  AgentUnreachable: {
+    retryable: true,
+    todo: 'Start an agent (`eval "$(ssh-agent)"`) and put your key into it (`ssh-add <file>`), or name a key file with --key.',
+  },
+  SigningRefused: {
+    retryable: true,
+    todo: 'Try again, and confirm: touch the security key, or say yes where you are asked.',
+  },
   SignatureInvalid: { retryable: false, todo: 'Sign the unchanged file again with the right key.' },
   SecretNotFound: { retryable: true, todo: 'Put the secret where the bootstrap file says, under the name given.' },
   FolderUnreadable: { retryable: true, todo: 'Check the disk and the rights of the working folder.' },
@@ -43,6 +61,10 @@ export const catalogue = {
   GitNotFound: { retryable: false, todo: 'Install git 2.36 or newer.' },
   GitUnreachable: { retryable: true, todo: 'Check that the Git server is up and that its URL is right.' },
   GitDenied: { retryable: true, todo: 'Check the credential and its rights.' },
+  HostKeyMismatch: {
+    retryable: true,
+    todo: 'Ask the administrator of the Git server whether its key was changed; only then list the new one in ssh.hostKeys of cratewright.yaml.',
+  },
   GitFailed: { retryable: true, todo: 'See the message of git.' },
   GitRefMissing: { retryable: true, todo: 'Push the branch named, or correct `ref`.' },
   GitObjectMissing: { retryable: true, todo: 'Check that the commit was pushed and not removed.' },
@@ -68,7 +90,10 @@ export const catalogue = {
     retryable: false,
     todo: 'Find out what happened, then name the accepted commit in `records.accept`.',
   },
-  HeldByOther: { retryable: true, todo: 'Stop the other controller, or wait until it has ended its step.' },
+  HeldByOther: {
+    retryable: true,
+    todo: 'Wait until the other controller has ended its step. If it is gone for good, run `cratewright reconcile <project> --take-over`.',
+  },
 
   // Requests
   ConnectionNotMatched: { retryable: false, todo: 'Name a source that an admin has declared for this project.' },
@@ -149,7 +174,7 @@ export class CratewrightError extends Error {
   readonly todo: string
 
   constructor(code: ErrorCode, message: string, detail: ErrorDetail = {}) {
-    super(message, detail.cause === undefined ? undefined : { cause: detail.cause })
+    super(oneLine(message), detail.cause === undefined ? undefined : { cause: detail.cause })
     this.name = 'CratewrightError'
     this.code = code
     this.where = detail.where
@@ -167,7 +192,7 @@ export function problem(
   detail: { where?: Where; todo?: string; severity?: 'error' | 'warning' } = {},
 ): Problem {
   const { where, todo = catalogue[code].todo, severity = 'error' } = detail
-  return { code, severity, message, todo, ...(where ? { where } : {}) }
+  return { code, severity, message: oneLine(message), todo, ...(where ? { where } : {}) }
 }
 
 /** The given error as a CratewrightError; one that is not ours becomes `Internal`, without its message, which may hold data. */
@@ -184,5 +209,5 @@ export function problemOf(error: unknown): Problem {
 
 /** `file:line:column`, as editors and terminals make it clickable. */
 export function showWhere({ file, line, column }: Where): string {
-  return [file, line, line === undefined ? undefined : column].filter(part => part !== undefined).join(':')
+  return [oneLine(file), line, line === undefined ? undefined : column].filter(part => part !== undefined).join(':')
 }

@@ -1,6 +1,7 @@
 /** Files that appear whole or not at all, also when the machine loses power. */
 
 import { randomBytes } from 'node:crypto'
+import { createReadStream } from 'node:fs'
 import { open, readdir, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 
@@ -23,6 +24,18 @@ export async function writeFileWhole(path: string, content: string | Uint8Array,
     throw error
   }
   await syncFolder(folder)
+}
+
+/** The first bytes of a file or pipe, at most so many. @throws the error of the file system */
+export async function readStart(path: string, maxBytes: number): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of createReadStream(path)) {
+    chunks.push(chunk as Buffer)
+    size += (chunk as Buffer).length
+    if (size >= maxBytes) break
+  }
+  return Buffer.concat(chunks).subarray(0, maxBytes)
 }
 
 /** Removes what `writeFileWhole` left in this folder when it was killed. For whoever alone writes there. */

@@ -1,4 +1,7 @@
-/** Key blobs (RFC 4253 §6.6) as what Node's crypto takes: Ed25519 (RFC 8709), ECDSA (RFC 5656), RSA. */
+/**
+ * Key blobs (RFC 4253 §6.6) as what Node's crypto takes: Ed25519 (RFC 8709), ECDSA (RFC 5656), RSA, and the keys that never
+ * leave a security key (OpenSSH's PROTOCOL.u2f).
+ */
 
 import { createPublicKey, type KeyObject, type webcrypto } from 'node:crypto'
 import { CratewrightError } from './errors.ts'
@@ -13,11 +16,26 @@ export const curves = {
 
 export type Curve = (typeof curves)[keyof typeof curves]
 
-/** What Node's crypto needs to use a key, by the scheme of its signatures. */
+/** What Node's crypto needs to use a key, by the scheme of its signatures. `application`: only of a key on a security key. */
 export type KeyMaterial =
-  | { readonly scheme: 'ed25519'; readonly jwk: webcrypto.JsonWebKey }
-  | { readonly scheme: 'ecdsa'; readonly jwk: webcrypto.JsonWebKey; readonly curve: Curve }
+  | { readonly scheme: 'ed25519'; readonly jwk: webcrypto.JsonWebKey; readonly application?: string }
+  | {
+      readonly scheme: 'ecdsa'
+      readonly jwk: webcrypto.JsonWebKey
+      readonly curve: Curve
+      readonly application?: string
+    }
   | { readonly scheme: 'rsa'; readonly jwk: webcrypto.JsonWebKey; readonly size: number }
+
+/** The types of keys on security keys. */
+const onDevice: ReadonlyMap<string, 'ed25519' | 'ecdsa'> = new Map([
+  ['sk-ssh-ed25519@openssh.com', 'ed25519'],
+  ['sk-ecdsa-sha2-nistp256@openssh.com', 'ecdsa'],
+])
+
+export function isOnDevice(type: string): boolean {
+  return onDevice.has(type)
+}
 
 /** The largest RSA key that OpenSSH accepts (`SSHBUF_MAX_BIGNUM`): 16384 bits. */
 export const maxRsaBytes = 2048
@@ -35,11 +53,16 @@ export function readMaterial(blob: Uint8Array): { type: string; material: KeyMat
 }
 
 function readFields(type: string, reader: WireReader, refuse: Refuse): KeyMaterial {
-  if (type === 'ssh-ed25519') {
-    const x = reader.string()
-    if (x.length !== 32) throw refuse('it has not the length of an Ed25519 key')
-    refuseWeakPoint(x, refuse)
-    return { scheme: 'ed25519', jwk: { kty: 'OKP', crv: 'Ed25519', x: x.toString('base64url') } }
+  if (type === 'ssh-ed25519') return readEd25519(reader.string(), refuse)
+  const device = onDevice.get(type)
+  if (device === 'ed25519') {
+    const material = readEd25519(reader.string(), refuse)
+    return { ...material, application: readApplication(reader, refuse) }
+  }
+  if (device === 'ecdsa') {
+    if (reader.name() !== 'nistp256') throw refuse('it names two different curves')
+    const material = readPoint(curves.nistp256, reader.string(), refuse)
+    return { ...material, application: readApplication(reader, refuse) }
   }
   if (type === 'ssh-rsa') {
     const e = reader.positive(8)
@@ -62,7 +85,22 @@ function readFields(type: string, reader: WireReader, refuse: Refuse): KeyMateri
     }
   }
   const shown = type.length > 64 ? `${type.slice(0, 64)}…` : type
-  throw refuse(`the type “${shown}” is not supported; use ssh-ed25519, ecdsa-sha2-nistp256/384/521 or ssh-rsa`)
+  throw refuse(
+    `the type “${shown}” is not supported; use ssh-ed25519, ecdsa-sha2-nistp256/384/521, ssh-rsa or a security key’s (sk-…)`,
+  )
+}
+
+function readEd25519(x: Buffer, refuse: Refuse) {
+  if (x.length !== 32) throw refuse('it has not the length of an Ed25519 key')
+  refuseWeakPoint(x, refuse)
+  return { scheme: 'ed25519', jwk: { kty: 'OKP', crv: 'Ed25519', x: x.toString('base64url') } } as const
+}
+
+/** Keys made for websites have a host here: what such a key signs for a login must not count as an approval. */
+function readApplication(reader: WireReader, refuse: Refuse): string {
+  const application = reader.name()
+  if (!application.startsWith('ssh:')) throw refuse('it is a security key’s for something else than SSH')
+  return application
 }
 
 /** Of Curve25519: the prime (RFC 8032 §5.1), and the y of the points of order 8. */
@@ -82,12 +120,12 @@ function refuseWeakPoint(point: Buffer, refuse: Refuse): void {
 }
 
 /** RFC 5656 §3.1 allows compressed points; OpenSSH does not, and neither form should get a second fingerprint. */
-function readPoint(curve: Curve, point: Buffer, refuse: Refuse): KeyMaterial {
+function readPoint(curve: Curve, point: Buffer, refuse: Refuse) {
   const { size } = curve
   if (point.length !== 1 + 2 * size || point[0] !== 4) throw refuse('its point is not in uncompressed form')
   const x = point.subarray(1, 1 + size).toString('base64url')
   const y = point.subarray(1 + size).toString('base64url')
-  return { scheme: 'ecdsa', curve, jwk: { kty: 'EC', crv: curve.jwk, x, y } }
+  return { scheme: 'ecdsa', curve, jwk: { kty: 'EC', crv: curve.jwk, x, y } } as const
 }
 
 export function importPublic(material: KeyMaterial): KeyObject {

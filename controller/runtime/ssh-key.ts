@@ -11,7 +11,16 @@ import {
   type webcrypto,
 } from 'node:crypto'
 import { CratewrightError } from './errors.ts'
-import { importPublic, type KeyMaterial, leftPad, maxRsaBytes, readMaterial, refusal } from './ssh-key-blob.ts'
+import {
+  importPublic,
+  isOnDevice,
+  type KeyMaterial,
+  leftPad,
+  maxRsaBytes,
+  readMaterial,
+  refusal,
+} from './ssh-key-blob.ts'
+import { cipherNamed, decryptKey } from './ssh-key-cipher.ts'
 import {
   armor,
   type Refuse,
@@ -82,13 +91,53 @@ export function formatPublicKey(key: SshPublicKey, comment?: string): string {
  * (`ssh-rsa`, which means SHA-1, is for none); KeyInvalid where the key is.
  */
 export function verifySignature(key: SshPublicKey, data: Uint8Array, signatureBlob: Uint8Array): boolean {
+  return judgeSignature(key, data, signatureBlob).good
+}
+
+export interface Judgement {
+  readonly good: boolean
+  /** Whether the security key asked for its PIN or a fingerprint; undefined for other keys. */
+  readonly userVerified?: boolean
+}
+
+/** As `verifySignature`, with what the signature of a security key tells besides. One made without a touch is refused. */
+export function judgeSignature(key: SshPublicKey, data: Uint8Array, signatureBlob: Uint8Array): Judgement {
   const refuse: Refuse = reason => new CratewrightError('SignatureInvalid', `the signature cannot be read: ${reason}`)
   const reader = new WireReader(signatureBlob, refuse)
   const algorithm = reader.name()
   const signature = reader.string()
-  reader.end()
-
   const { material } = readMaterial(key.blob)
+  const application = material.scheme === 'rsa' ? undefined : material.application
+  if (application === undefined) {
+    reader.end()
+    return { good: signed(key, material, data, algorithm, signature, refuse) }
+  }
+  // PROTOCOL.u2f, “SSH U2F signatures”: flags and counter follow the signature, and are signed with it.
+  const state = reader.raw(5)
+  reader.end()
+  const flags = state[0]!
+  const message = Buffer.concat([sha256(application), state, sha256(data)])
+  const good = signed(key, material, message, algorithm, signature, refuse)
+  if (good && (flags & userPresent) === 0)
+    throw new CratewrightError('SignatureInvalid', 'the signature was made without a touch of the security key')
+  return { good, userVerified: good && (flags & userVerifiedFlag) !== 0 }
+}
+
+const userPresent = 0x01
+const userVerifiedFlag = 0x04
+
+function sha256(data: string | Uint8Array): Buffer {
+  return createHash('sha256').update(data).digest()
+}
+
+function signed(
+  key: SshPublicKey,
+  material: KeyMaterial,
+  data: Uint8Array,
+  algorithm: string,
+  signature: Buffer,
+  refuse: Refuse,
+): boolean {
   const publicKey = importPublic(material)
   const wrongAlgorithm = () => refuse(`its algorithm “${algorithm}” is not accepted for a key of type ${key.type}`)
   switch (material.scheme) {
@@ -120,29 +169,62 @@ const rsaHashes: ReadonlyMap<string, string> = new Map([
   ['rsa-sha2-512', 'sha512'],
 ])
 
-/** @throws CratewrightError KeyInvalid; KeyEncrypted where it needs a passphrase. Neither holds a part of the key. */
-export function parsePrivateKey(text: string): SshPrivateKey {
-  if (/-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED/m.test(text.slice(0, 4096))) throw encrypted()
-  const reader = new WireReader(unarmor(label, text, refusePrivate), refusePrivate)
-  if (reader.raw(magic.length).toString('latin1') !== magic) throw refusePrivate('its format is not openssh-key-v1')
-  const cipher = reader.name()
-  const kdf = reader.name()
-  const kdfOptions = reader.string()
-  if (cipher !== 'none' || kdf !== 'none') throw encrypted()
-  if (kdfOptions.length !== 0) throw refusePrivate('it has options for a cipher it does not name')
-  if (reader.uint32() !== 1) throw refusePrivate('it holds more or less than one key')
-  const blob = reader.string()
-  const secret = reader.string()
-  reader.end()
+/** What a private key file says of itself without its passphrase. Nothing proves that the public key belongs to it. */
+export interface PrivateKeyFile {
+  readonly public: SshPublicKey
+  readonly encrypted: boolean
+}
 
+/** @throws CratewrightError KeyInvalid, KeyEncrypted as `parsePrivateKey` */
+export function inspectPrivateKey(text: string): PrivateKeyFile {
+  const { blob, cipher } = readContainer(text)
+  return { public: publicKeyFromBlob(blob), encrypted: cipher !== undefined }
+}
+
+/**
+ * A file as ssh-keygen writes it. A passphrase that the file does not need is ignored.
+ * @throws CratewrightError KeyInvalid, also for a key that is kept on a security key; KeyEncrypted where it needs a passphrase or
+ * another one. Neither holds a part of the key.
+ */
+export function parsePrivateKey(text: string, passphrase?: string): SshPrivateKey {
+  const { blob, cipher, kdf, secret, tag } = readContainer(text)
   const { type, material } = readMaterial(blob)
-  const jwk = readSecret(secret, type, material)
+  if (isOnDevice(type)) throw refusePrivate('it is kept on a security key, and the file holds only a handle of it')
+  if (cipher && passphrase === undefined) throw encrypted('this private key is protected by a passphrase')
+  const wrong = () => encrypted('this is not the passphrase of the private key')
+  const plain = cipher ? decryptKey(cipher, kdf, { encrypted: secret, tag }, passphrase ?? '', refusePrivate) : secret
+  if (plain === undefined) throw wrong()
+  // Two equal numbers stand first so that a wrong passphrase shows (PROTOCOL.key §3).
+  if (cipher && (plain.length < 8 || !plain.subarray(0, 4).equals(plain.subarray(4, 8)))) throw wrong()
+  const jwk = readSecret(plain, type, material, cipher?.block ?? 8)
   const key = usable(publicKeyFromBlob(blob), material, jwk)
   // A public part that is another key's would make signatures that nobody can check.
   const trial = randomBytes(32)
   if (!verifySignature(key.public, trial, key.sign(trial)))
     throw refusePrivate('its private and public parts do not match')
   return key
+}
+
+/** PROTOCOL.key §1 and §2. `cipher` undefined: the private part is not encrypted. */
+function readContainer(text: string) {
+  if (/-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED/m.test(text.slice(0, 4096)))
+    throw encrypted(
+      'this private key is protected by a passphrase in the older PEM format, which is not read',
+      'Convert it with `ssh-keygen -p -f <file>`.',
+    )
+  const reader = new WireReader(unarmor(label, text, refusePrivate), refusePrivate)
+  if (reader.raw(magic.length).toString('latin1') !== magic) throw refusePrivate('its format is not openssh-key-v1')
+  const cipherName = reader.name()
+  const kdf = { kdf: reader.name(), kdfOptions: reader.string() }
+  const cipher = cipherName === 'none' ? undefined : cipherNamed(cipherName, refusePrivate)
+  if (cipher === undefined && (kdf.kdf !== 'none' || kdf.kdfOptions.length !== 0))
+    throw refusePrivate('it has options for a cipher it does not name')
+  if (reader.uint32() !== 1) throw refusePrivate('it holds more or less than one key')
+  const blob = reader.string()
+  const secret = reader.string()
+  const tag = reader.raw(cipher?.tag ?? 0)
+  reader.end()
+  return { blob, cipher, kdf, secret, tag }
 }
 
 /** An Ed25519 key pair as ssh-keygen writes it: the text of the private file, and the line of the public one. */
@@ -163,12 +245,12 @@ export function generateKey(comment: string): { private: string; public: string 
   return { private: armor(label, file), public: comment ? `${line} ${comment}` : line }
 }
 
-function encrypted(): CratewrightError {
-  return new CratewrightError('KeyEncrypted', 'this private key is protected by a passphrase')
+function encrypted(message: string, todo?: string): CratewrightError {
+  return new CratewrightError('KeyEncrypted', message, todo === undefined ? {} : { todo })
 }
 
 /** The private fields, which repeat the public ones, as a JWK. */
-function readSecret(secret: Buffer, type: string, material: KeyMaterial): webcrypto.JsonWebKey {
+function readSecret(secret: Buffer, type: string, material: KeyMaterial, block: number): webcrypto.JsonWebKey {
   const reader = new WireReader(secret, refusePrivate)
   const check = reader.uint32()
   if (reader.uint32() !== check) throw refusePrivate('its check numbers differ')
@@ -176,7 +258,7 @@ function readSecret(secret: Buffer, type: string, material: KeyMaterial): webcry
   const jwk = readNumbers(reader, material)
   reader.string()
   const padding = reader.remaining()
-  if (padding.length >= 8 || padding.some((byte, index) => byte !== index + 1))
+  if (padding.length >= block || padding.some((byte, index) => byte !== index + 1))
     throw refusePrivate('its padding is wrong')
   return jwk
 }

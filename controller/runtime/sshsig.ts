@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import { CratewrightError } from './errors.ts'
-import { publicKeyFromBlob, type SshPrivateKey, type SshPublicKey, verifySignature } from './ssh-key.ts'
+import { judgeSignature, publicKeyFromBlob, type SshPrivateKey, type SshPublicKey } from './ssh-key.ts'
 import { armor, unarmor, WireReader, wireString, wireUint32 } from './ssh-wire.ts'
 
 const label = 'SSH SIGNATURE'
@@ -11,10 +11,19 @@ const version = 1
 
 /** The armored signature, byte for byte what `ssh-keygen -Y sign -n namespace` writes for keys that sign deterministically. */
 export function signSsh(key: SshPrivateKey, namespace: string, data: Uint8Array): string {
+  return formatSsh(key.public, namespace, key.sign(dataToSign(namespace, data)))
+}
+
+/** The bytes that a key has to sign, wherever it is kept. @throws UsageInvalid without a namespace */
+export function dataToSign(namespace: string, data: Uint8Array): Uint8Array {
   // ssh-keygen refuses to verify without a namespace, so nobody could check it.
   if (namespace === '') throw new CratewrightError('UsageInvalid', 'a signature needs a namespace')
-  const signature = key.sign(signedData(namespace, 'sha512', data))
-  const fields = [key.public.blob, namespace, '', 'sha512', signature].map(wireString)
+  return signedData(namespace, 'sha512', data)
+}
+
+/** The armored form of the signature blob that a key made over `dataToSign`. */
+export function formatSsh(key: SshPublicKey, namespace: string, signatureBlob: Uint8Array): string {
+  const fields = [key.blob, namespace, '', 'sha512', signatureBlob].map(wireString)
   return armor(label, Buffer.concat([magic, wireUint32(version), ...fields]))
 }
 
@@ -23,6 +32,15 @@ export function signSsh(key: SshPrivateKey, namespace: string, data: Uint8Array)
  * @throws CratewrightError SignatureInvalid
  */
 export function verifySsh(armored: string, namespace: string, data: Uint8Array): SshPublicKey {
+  return inspectSsh(armored, namespace, data).key
+}
+
+/** As `verifySsh`; `userVerified` of a security key: it asked for its PIN or a fingerprint. Undefined for other keys. */
+export function inspectSsh(
+  armored: string,
+  namespace: string,
+  data: Uint8Array,
+): { readonly key: SshPublicKey; readonly userVerified: boolean | undefined } {
   const reader = new WireReader(unarmor(label, armored, refuse), refuse)
   if (!reader.raw(magic.length).equals(magic)) throw refuse('it is not an SSH signature')
   const found = reader.uint32()
@@ -41,10 +59,9 @@ export function verifySsh(armored: string, namespace: string, data: Uint8Array):
   if (reserved.length !== 0) throw refuse('its reserved field is not empty')
   if (hash !== 'sha512' && hash !== 'sha256') throw refuse(`its hash algorithm “${hash}” is not sha512 or sha256`)
   const key = readKey(blob)
-  if (!verifySignature(key, signedData(namespace, hash, data), signature)) {
-    throw refuse(`the content is not what the key ${key.fingerprint} signed`)
-  }
-  return key
+  const { good, userVerified } = judgeSignature(key, signedData(namespace, hash, data), signature)
+  if (!good) throw refuse(`the content is not what the key ${key.fingerprint} signed`)
+  return { key, userVerified }
 }
 
 function refuse(reason: string): CratewrightError {

@@ -320,14 +320,14 @@ function readRules(definition: Part): RuleModel[] {
   })
 }
 
-/** `int(4)`, `string(same)`, `TlsMode(verify-full)`, `true`, `false`. For a list: its only element. */
+/** `int(4)`, `float(0.95)`, `string(same)`, `TlsMode(verify-full)`, `true`, `false`. For a list: its only element. */
 function absentValue(slot: Part): Scalar | undefined {
   const written = slot.node.ifabsent
   if (written === undefined) return undefined
   if (written === 'true' || written === 'false') return written === 'true'
   const [, kind, value] = /^(\w+)\((.*)\)$/.exec(String(written)) ?? []
   if (kind === undefined || value === undefined) throw invalid(slot, ['ifabsent'], `${written} is not understood`)
-  return kind === 'int' ? Number(value) : value
+  return kind === 'int' || kind === 'float' ? Number(value) : value
 }
 
 /** Patterns hold for the whole value: LinkML's generators only anchor what is written with anchors. Only types have them, as words go with them. */

@@ -57,6 +57,22 @@ function invalidUtf8(bytes: Uint8Array, file: string): Where {
     line += 1
     start = end + 1
   }
-  const rest = new TextDecoder().decode(bytes.subarray(start, start + 10_000))
-  return { file, line, column: rest.indexOf('\ufffd') + 1 }
+  // The longest beginning of the line that can be decoded ends within the first character that is none.
+  const rest = bytes.subarray(start)
+  let good = 0
+  for (let bad = rest.length + 1; bad - good > 1; ) {
+    const middle = Math.floor((good + bad) / 2)
+    if (beginning(rest, middle) === undefined) bad = middle
+    else good = middle
+  }
+  return { file, line, column: (beginning(rest, good) ?? '').length + 1 }
+}
+
+/** Text of the first bytes, less what they begin of a character; undefined where they are not UTF-8. */
+function beginning(bytes: Uint8Array, length: number): string | undefined {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes.subarray(0, length), { stream: true })
+  } catch {
+    return undefined
+  }
 }

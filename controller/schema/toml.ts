@@ -21,10 +21,19 @@ export function parseToml(
   const decoded = decodeText(bytes, file, bounds.bytes, 'TomlInvalid')
   if (decoded.problem) return { problems: [decoded.problem] }
   const { text } = decoded
+  // The library would take a second one away as well.
+  if (text.startsWith('\ufeff')) {
+    const where = { file, line: 1, column: 1 }
+    return { problems: [problem('TomlInvalid', 'a byte order mark stands inside the file', { where })] }
+  }
   try {
     const lines = new Map<string, Where>()
     const at = (path: readonly (string | number)[]): Where => {
       if (lines.size === 0) scan(text, file, lines)
+      // `a.b.c = 1` also writes the tables a and a.b.
+      const within = `${JSON.stringify(path).slice(0, -1)},`
+      if (path.length > 0 && !lines.has(JSON.stringify(path)))
+        for (const [line, where] of lines) if (line.startsWith(within)) return where
       for (let length = path.length; length > 0; length -= 1) {
         const where = lines.get(JSON.stringify(path.slice(0, length)))
         if (where) return where
@@ -43,19 +52,23 @@ export function parseToml(
 type At = SourceDocument['at']
 
 function plain(value: unknown, path: readonly (string | number)[], at: At, depth: number): unknown {
-  const refuse = (message: string) => new CratewrightError('TomlInvalid', message, { where: at(path) })
+  const refuse = (message: string, ...field: string[]) =>
+    new CratewrightError('TomlInvalid', message, { where: at([...path, ...field]) })
   if (path.length > depth) throw refuse(`values lie more than ${depth} deep in each other`)
   if (value instanceof TomlDate) return value.toISOString()
   if (Array.isArray(value)) return value.map((item, index) => plain(item, [...path, index], at, depth))
   if (typeof value === 'object' && value !== null) {
     const object: Record<string, unknown> = {}
     for (const [key, child] of Object.entries(value)) {
-      if (key === '__proto__') throw refuse('a field must not be named "__proto__"')
+      if (key === '__proto__') throw refuse('a field must not be named "__proto__"', key)
+      if (key.includes('\0')) throw refuse('the name of a field holds a NUL character')
       object[key] = plain(child, [...path, key], at, depth)
     }
     return object
   }
   if (typeof value === 'number' && !Number.isFinite(value)) throw refuse('the number is not finite')
+  if (Number.isInteger(value) && !Number.isSafeInteger(value))
+    throw refuse('whole numbers go from -9007199254740991 to 9007199254740991')
   if (typeof value === 'string' && (value.includes('\0') || !value.isWellFormed())) {
     throw refuse('the text holds a NUL character or half of a surrogate pair')
   }

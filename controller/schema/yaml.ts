@@ -28,7 +28,7 @@ export interface YamlLimits {
   /** How deep mappings and lists may lie in each other. */
   readonly depth: number
   readonly aliases: number
-  /** Scalars, mappings and lists of the file, with what aliases repeat. */
+  /** Scalars, mappings and lists of the file, with what aliases repeat; also tags, comments and lines. */
   readonly nodes: number
 }
 
@@ -47,12 +47,17 @@ export function parseYaml(bytes: Uint8Array, file: string, limits: Partial<YamlL
   const decoded = decodeText(bytes, file, bounds.bytes, 'YamlInvalid')
   if (decoded.problem) return { documents: [], problems: [decoded.problem] }
   const reader = new Reader(decoded.text, file, bounds)
+  // The library raises an error for each of a hundred thousand mistakes, and their stacks would be half a gigabyte.
+  const { stackTraceLimit } = Error
+  Error.stackTraceLimit = 0
   try {
     return reader.read()
   } catch (error) {
     if (error instanceof Refusal) return { documents: [], problems: [error.problem] }
     // A defect of the library on hostile input must not take the controller down. Its message may quote the file.
     return { documents: [], problems: [problem('YamlInvalid', 'the file cannot be read as YAML', { where: { file } })] }
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit
   }
 }
 
@@ -65,21 +70,30 @@ class Refusal extends Error {
   }
 }
 
-/** Which lexemes begin a node, so that nodes are counted before any is made; each kind alone is a lower bound. */
-const counted = new Set([
-  'scalar',
-  'single-quoted-scalar',
-  'double-quoted-scalar',
-  'block-scalar-header',
-  'flow-map-start',
-  'flow-seq-start',
-  'seq-item-ind',
-  'map-value-ind',
-  'explicit-key-ind',
-  'comma',
-])
+/**
+ * Lexemes of each kind are counted before anything is made of them: what the library makes is a hundred times larger than the
+ * text. Of those that are not named here, each belongs to a value.
+ */
+const lexemes: Readonly<Record<string, string>> = {
+  anchor: 'anchors',
+  comment: 'comments',
+  newline: 'lines',
+  space: 'gaps between values',
+  tag: 'tags',
+}
 /** Signals of the lexer that stand for no character of the text. */
 const signals = new Set([CST.DOCUMENT, CST.FLOW_END, CST.SCALAR])
+
+/**
+ * Not printable (YAML 1.2.2 §5.1), and so only in quotes, where JSON may have it. A byte order mark is one of them here: outside of
+ * quotes it is where two files were joined. The control characters below U+0020 are refused before, with their place.
+ */
+const unprintable = /[\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff]/
+
+/** Of the bytes that a file may have, so many as text, with what aliases repeat: a text costs one value, however long it is. */
+const maxRepetition = 4
+
+const unsafeInteger = 'whole numbers go from -9007199254740991 to 9007199254740991; put others in quotes'
 
 const coreTags = new Set(['str', 'int', 'float', 'bool', 'null', 'map', 'seq'].map(name => `tag:yaml.org,2002:${name}`))
 
@@ -89,6 +103,9 @@ class Reader {
   readonly #limits: YamlLimits
   readonly #lines = new LineCounter()
   #nodes = 0
+  #characters = 0
+  /** Where the alias stands whose value is being read again. */
+  #repeating: number | undefined
 
   constructor(text: string, file: string, limits: YamlLimits) {
     this.#text = text
@@ -134,39 +151,44 @@ class Reader {
     const counts = new Map<string, number>()
     let offset = 0
     let errors = 0
+    let begun = 0
     this.#lines.addNewLine(0)
-    const limit = (what: string, count: number, allowed: number) => {
-      if (count > allowed) throw this.#tooLarge(`the file has more than ${allowed} ${what}`, offset)
+    const limit = (what: string, count: number, allowed: number, at = offset) => {
+      if (count > allowed) throw this.#tooLarge(`the file has more than ${allowed} ${what}`, at)
+    }
+    const take = (token: CST.Token) => {
+      tokens.push(token)
+      if (token.type === 'document') limit('documents', ++begun, documents, token.offset)
     }
     for (const lexeme of new Lexer().lex(this.#text)) {
       const type = CST.tokenType(lexeme) ?? 'text'
       const count = (counts.get(type) ?? 0) + 1
       counts.set(type, count)
       if (type === 'alias') limit('aliases', count, aliases)
-      if (type === 'doc-start') limit('documents', count, documents)
-      if (counted.has(type)) limit('values', count, nodes)
+      limit(lexemes[type] ?? 'values', count, nodes)
       if (type === 'directive-line' && !/^%YAML +1\.2\s*$/.test(lexeme))
         throw this.#refusal('a directive other than %YAML 1.2 is not allowed', offset)
-      // JSON may hold one inside a text; anywhere else it is where two files were joined.
-      if (lexeme.includes('\ufeff') && !/^["']/.test(lexeme))
-        throw this.#refusal('a byte order mark stands inside the file', offset)
+      const foreign = /^["']/.test(lexeme) ? undefined : unprintable.exec(lexeme)
+      if (foreign) throw this.#refusal(`${nameOf(foreign[0])} stands outside of quotes`, offset + foreign.index)
       for (const token of parser.next(lexeme)) {
-        tokens.push(token)
+        take(token)
         if (token.type === 'error' && ++errors > maxProblems)
           throw this.#refusal('too much before this is not well formed', offset)
       }
       // On top of the collections the stack holds the document and what is being read.
-      if (parser.stack.length > depth + 2)
-        throw this.#tooLarge(`values lie more than ${depth} deep in each other`, offset)
+      if (parser.stack.length > depth + 2) {
+        const tooDeep = parser.stack[depth + 1]
+        throw this.#tooLarge(`values lie more than ${depth} deep in each other`, tooDeep?.offset ?? offset)
+      }
       if (!signals.has(lexeme)) offset += lexeme.length
     }
-    for (const token of parser.end()) tokens.push(token)
-    limit('documents', tokens.filter(({ type }) => type === 'document').length, documents)
+    for (const token of parser.end()) take(token)
     return tokens
   }
 
   #document(document: Document.Parsed): SourceDocument {
     const targets = new Map<Alias, ParsedNode>()
+    this.#repeating = undefined
     const value = this.#value(document.contents, 0, new Map(), targets)
     const root = document.contents
     return { value, at: path => this.#where(locate(root, path, targets)) }
@@ -182,20 +204,23 @@ class Reader {
     if (node === null) return null
     this.#nodes += 1
     const [start] = node.range
-    if (this.#nodes > this.#limits.nodes)
-      throw this.#tooLarge(`the file has more than ${this.#limits.nodes} values`, start)
+    this.#limit('values', this.#nodes, this.#limits.nodes, start)
     if (depth >= this.#limits.depth && (isMap(node) || isSeq(node))) {
-      throw this.#tooLarge(`values lie more than ${this.#limits.depth} deep in each other`, start)
+      throw this.#tooLarge(`values lie more than ${this.#limits.depth} deep in each other`, this.#repeating ?? start)
     }
     if (isAlias(node)) {
       const target = targets.get(node) ?? anchors.get(node.source)
       if (!target) throw this.#refusal('the alias names no anchor before it, or one around it', start)
       targets.set(node, target)
+      const outermost = this.#repeating === undefined
+      if (outermost) this.#repeating = start
       // What is read again must not bring its anchors back; its own aliases are in `targets`.
-      return this.#value(target, depth, new Map(), targets)
+      const value = this.#value(target, depth, new Map(), targets)
+      if (outermost) this.#repeating = undefined
+      return value
     }
     if (node.tag !== undefined && !coreTags.has(node.tag))
-      throw this.#refusal('only tags of the YAML core schema are allowed', start)
+      throw this.#refusal('only tags of the YAML core schema are allowed', this.#tagBefore(start))
     // While a value is read its anchor is not to be had, so that no value can hold itself.
     if (node.anchor !== undefined) anchors.delete(node.anchor)
     let value: unknown
@@ -230,16 +255,34 @@ class Reader {
   #scalar(value: unknown, start: number): unknown {
     if (typeof value === 'bigint') {
       const number = Number(value)
-      if (!Number.isSafeInteger(number))
-        throw this.#refusal('whole numbers go from -9007199254740991 to 9007199254740991; put others in quotes', start)
+      if (!Number.isSafeInteger(number)) throw this.#refusal(unsafeInteger, start)
       return number
     }
     if (typeof value === 'number' && !Number.isFinite(value))
       throw this.#refusal('the number is not finite; put it in quotes', start)
+    // Written as a fraction, such as 9007199254740993.0: readers would still not agree on which number it is.
+    if (Number.isInteger(value) && !Number.isSafeInteger(value)) throw this.#refusal(unsafeInteger, start)
     if (typeof value === 'string' && !value.isWellFormed())
       throw this.#refusal('the text holds half of a surrogate pair', start)
     if (typeof value === 'string' && value.includes('\0')) throw this.#refusal('the text holds a NUL character', start)
+    if (typeof value === 'string') {
+      this.#characters += value.length
+      this.#limit('characters of text', this.#characters, this.#limits.bytes * maxRepetition, start)
+    }
     return value
+  }
+
+  #limit(what: string, count: number, allowed: number, start: number): void {
+    if (count <= allowed) return
+    if (this.#repeating === undefined) throw this.#tooLarge(`the file has more than ${allowed} ${what}`, start)
+    const message = `with what its aliases repeat, the file has more than ${allowed} ${what}`
+    throw this.#tooLarge(message, this.#repeating, 'Write out what is needed, or use fewer aliases.')
+  }
+
+  /** The library says where the value is; its tag is before it. */
+  #tagBefore(start: number): number {
+    const mark = this.#text.lastIndexOf('!', start)
+    return this.#text[mark - 1] === '!' ? mark - 1 : Math.max(mark, 0)
   }
 
   #where(offset: number): Where {
@@ -255,8 +298,9 @@ class Reader {
     return new Refusal(this.#problem(message, offset))
   }
 
-  #tooLarge(message: string, offset: number): Refusal {
-    return new Refusal(problem('DocumentTooLarge', message, { where: this.#where(offset) }))
+  #tooLarge(message: string, offset: number, todo?: string): Refusal {
+    const where = this.#where(offset)
+    return new Refusal(problem('DocumentTooLarge', message, todo === undefined ? { where } : { where, todo }))
   }
 }
 
@@ -289,6 +333,11 @@ function locate(
   return offset
 }
 
+function nameOf(character: string): string {
+  if (character === '\ufeff') return 'a byte order mark'
+  return `the control character U+${character.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')}`
+}
+
 /** The library's own messages quote the file. */
 function explain(code: string): string {
   return explanations[code] ?? 'the YAML is not well formed here'
@@ -308,6 +357,6 @@ const explanations: Readonly<Record<string, string>> = {
   MULTIPLE_ANCHORS: 'a value has two anchors',
   MULTIPLE_TAGS: 'a value has two tags',
   TAB_AS_INDENT: 'a tab is used for indentation; use spaces',
-  TAG_RESOLVE_FAILED: 'only tags of the YAML core schema are allowed',
+  TAG_RESOLVE_FAILED: 'only tags of the YAML core schema are allowed, and the value has to be what its tag says',
   UNEXPECTED_TOKEN: 'something stands here that does not belong here',
 }

@@ -12,6 +12,9 @@ export type ApprovalPhase = 'SignOff' | 'Disclosure' | 'Confirm'
 /** A library that the old tool used. */
 export type BackendEngine = 'pyarrow' | 'sqlalchemy' | 'pandas'
 
+/** What was done to a records branch. */
+export type BranchAction = 'restore' | 'rotate' | 'accept'
+
 /** How a screen is shown. */
 export type ConnectionType = 'rdp' | 'vnc'
 
@@ -80,6 +83,16 @@ export type TlsMode = 'disable' | 'require' | 'verify-ca' | 'verify-full'
 
 /** How a Git repository is reached. */
 export type Transport = 'file' | 'https' | 'http' | 'ssh'
+
+/** A branch that was rewritten, and is taken as it is. */
+export interface Acceptance {
+  /** The commit that an admin named. */
+  readonly commit: string
+  /** Commits that the branch was known to have, and has no more. */
+  readonly lost?: readonly string[]
+  /** The commit of the platform repository that names it. */
+  readonly platform?: string
+}
 
 /** An account on a forge. */
 export interface Account {
@@ -160,10 +173,38 @@ export interface Bootstrap {
   readonly records?: string
   /** Where secrets are. */
   readonly secrets?: SecretSources
+  /** How Git servers are recognised over ssh. */
+  readonly ssh?: SshSettings
   /** Where what is wanted is held. */
   readonly store?: StoreMode
+  /** How Git servers are recognised over https. */
+  readonly tls?: TlsSettings
   /** How Git repositories may be reached; only https where nothing is listed. */
   readonly transports?: readonly Transport[]
+}
+
+/** An entry of the log that a records branch has about itself. */
+export interface BranchEntry {
+  /** What an admin accepted. */
+  readonly accept?: Acceptance
+  /** What was done. */
+  readonly action: BranchAction
+  /** Who did it. */
+  readonly actor: Actor
+  /** Which working folder the controller had. */
+  readonly instance: string
+  /** The version of this form. */
+  readonly log: 'cratewright.dev/branch-log/v1'
+  /** Counts from 1. */
+  readonly number: number
+  /** SHA-256 of the file of the entry before; 64 zeros in the first. */
+  readonly previous: string
+  /** What was taken back. */
+  readonly restore?: Restoring
+  /** Which key took the place of which. */
+  readonly rotate?: Rotation
+  /** When the entry was made; never before that of the entry before. */
+  readonly time: string
 }
 
 /** A column. */
@@ -270,6 +311,16 @@ export interface Destination {
   readonly url?: string
 }
 
+/** The thresholds of a disclosure report. A change counts from the next extraction on, and voids no approval. */
+export interface DisclosurePolicy {
+  /** Texts in several words that have at least this many characters count as free text. */
+  readonly freeTextLength?: number
+  /** Counts of rows below this are not shown, and values in fewer rows are small cells. */
+  readonly minimumCount?: number
+  /** A column with at least this many different values a row is reported as one that tells rows apart. */
+  readonly nearUniqueRatio?: number
+}
+
 /** A host that the project may reach. */
 export interface EgressRule {
   /** The name of the host. */
@@ -323,6 +374,14 @@ export interface FileStoreSpec {
   readonly staging: string
   /** What kind of store it is. */
   readonly type: StoreType
+}
+
+/** A commit that does not count. */
+export interface ForeignCommit {
+  /** The commit. */
+  readonly commit: string
+  /** Why it does not count. */
+  readonly reason: string
 }
 
 /** The forge that serves a repository. */
@@ -675,6 +734,8 @@ export interface Records {
   readonly accept?: string
   /** The branch that takes the records; nobody else writes to it. */
   readonly branch?: string
+  /** With which credential the records repository is read and written; left out, that of the watched one where both are on one host. */
+  readonly credential?: RepositoryCredential
   /** The first commit of the branch, as `cratewright keys make` prints it. */
   readonly root?: string
   /** Keys whose records count. */
@@ -685,8 +746,10 @@ export interface Records {
 
 /** Names of secrets, never their values. */
 export interface RepositoryCredential {
-  /** The name of the secret that holds the password or token. */
-  readonly password_key: string
+  /** The name of the secret that holds the password or token, for https. */
+  readonly password_key?: string
+  /** The name of the secret that holds the private key in OpenSSH format without passphrase, for ssh. */
+  readonly private_key_key?: string
   /** Where the secrets are. */
   readonly provider: LocalSecretProvider
   /** The name of the secret that holds the user name; may be left out for tokens. */
@@ -697,6 +760,8 @@ export interface RepositoryCredential {
 export interface RepositorySpec {
   /** Kinds that the resources may have; none where nothing is listed. */
   readonly allows?: readonly Allowance[]
+  /** Certificates of the only authorities that the server's certificate may come from, in PEM, for https; for the server of the records too. */
+  readonly ca?: string
   /** With which credential the repository is read, and its records are written. */
   readonly credential?: RepositoryCredential
   /** Requests that an admin ends, or releases that an admin calls back, whatever their folders say. */
@@ -750,6 +815,30 @@ export interface ResourceStorage {
   readonly default_vdi_size?: string
   /** Whether the disk is kept between sessions. */
   readonly persist?: boolean
+}
+
+/** Foreign commits that were taken back. */
+export interface Restoring {
+  /** The newest of them. */
+  readonly commits?: readonly ForeignCommit[]
+  /** How many commits were taken back. */
+  readonly count: number
+  /** The last commit that counts; the tree is its tree again. */
+  readonly good: string
+  /** How many files they had changed; left out where they were too many to count. */
+  readonly pathCount?: number
+  /** The first of these files. */
+  readonly paths?: readonly string[]
+}
+
+/** A key that takes the place of another. */
+export interface Rotation {
+  /** The key that signs from the next commit on. */
+  readonly key: string
+  /** The fingerprint of the key that signs this entry's commit, and none after it. */
+  readonly old: string
+  /** A signature of the new key, over both fingerprints and the entry before. */
+  readonly proof: string
 }
 
 /** A key of a Kubernetes Secret. */
@@ -808,6 +897,8 @@ export interface SourceConnectionSpec {
   readonly credentials: SourceCredential
   /** Databases that may be read. */
   readonly databases: readonly string[]
+  /** By which thresholds the report counts that approvers read before data leaves. */
+  readonly disclosure?: DisclosurePolicy
   /** The host of the server. */
   readonly host: string
   /** How many connections may be open at a time. */
@@ -832,6 +923,12 @@ export interface SourceCredential {
   readonly provider: SecretProvider
   /** The name of the secret that holds the user name. */
   readonly username_key: string
+}
+
+/** How Git servers are recognised over ssh. */
+export interface SshSettings {
+  /** The keys of the servers, as ssh-keyscan prints them; a server without one is not contacted. */
+  readonly hostKeys: readonly string[]
 }
 
 /** What a person says about exactly one content, phase and moment of exactly one request. */
@@ -899,6 +996,12 @@ export interface Table {
   readonly description?: string
   /** The name of the table as the source has it. */
   readonly name: string
+}
+
+/** How Git servers are recognised over https. */
+export interface TlsSettings {
+  /** The file with certificates of the only authorities that count, in PEM, where a Repository names none of its own; left out, those of the machine count. */
+  readonly ca: string
 }
 
 /** A research environment. */
@@ -983,6 +1086,7 @@ export interface VdiSchedulingResources {
 
 /** Every class by its name. */
 export interface Classes {
+  readonly Acceptance: Acceptance
   readonly Account: Account
   readonly Actor: Actor
   readonly Allowance: Allowance
@@ -990,6 +1094,7 @@ export interface Classes {
   readonly ApproverGroupSpec: ApproverGroupSpec
   readonly BagInfo: BagInfo
   readonly Bootstrap: Bootstrap
+  readonly BranchEntry: BranchEntry
   readonly Column: Column
   readonly Config: Config
   readonly ControllerIdentity: ControllerIdentity
@@ -999,6 +1104,7 @@ export interface Classes {
   readonly Deletion: Deletion
   readonly Deployment: Deployment
   readonly Destination: Destination
+  readonly DisclosurePolicy: DisclosurePolicy
   readonly EgressRule: EgressRule
   readonly Ending: Ending
   readonly Environment: Environment
@@ -1006,6 +1112,7 @@ export interface Classes {
   readonly ExtractConfig: ExtractConfig
   readonly Facts: Facts
   readonly FileStoreSpec: FileStoreSpec
+  readonly ForeignCommit: ForeignCommit
   readonly Forge: Forge
   readonly FreezeSpec: FreezeSpec
   readonly Gitea: Gitea
@@ -1037,17 +1144,21 @@ export interface Classes {
   readonly Resource: Resource
   readonly ResourceQuotaConfig: ResourceQuotaConfig
   readonly ResourceStorage: ResourceStorage
+  readonly Restoring: Restoring
+  readonly Rotation: Rotation
   readonly SecretRef: SecretRef
   readonly SecretSources: SecretSources
   readonly Signer: Signer
   readonly Source: Source
   readonly SourceConnectionSpec: SourceConnectionSpec
   readonly SourceCredential: SourceCredential
+  readonly SshSettings: SshSettings
   readonly Statement: Statement
   readonly StatementDigests: StatementDigests
   readonly StringMap: StringMap
   readonly Suspension: Suspension
   readonly Table: Table
+  readonly TlsSettings: TlsSettings
   readonly TreIdentity: TreIdentity
   readonly User: User
   readonly VDI: VDI
@@ -1060,6 +1171,7 @@ export interface Defaults {
   readonly ApproverGroupSpec: 'proof' | 'quorum'
   readonly Bootstrap: 'pollSeconds' | 'store' | 'transports'
   readonly Deletion: 'afterDays' | 'policy'
+  readonly DisclosurePolicy: 'freeTextLength' | 'minimumCount' | 'nearUniqueRatio'
   readonly Gitea: 'create_template_repo' | 'default_repo_permission' | 'visibility'
   readonly Governance: 'release'
   readonly KeycloakClientConfig: 'enabled' | 'protocol' | 'public_client'

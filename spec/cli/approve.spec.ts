@@ -247,7 +247,7 @@ describe('sign-off', () => {
 
   it('refuses a key that is none', async () => {
     const clone = await fresh()
-    await refused(clone, signOff(clone, '--key', `${world.people.dana.keyFile}.pub`), 2, /\[KeyInvalid\]/)
+    await refused(clone, signOff(clone, '--key', world.config), 2, /\[KeyInvalid\]/)
     await refused(clone, signOff(clone, '--key', '/absent'), 2, /\/absent cannot be read \(ENOENT\) \[KeyInvalid\]/)
   })
 

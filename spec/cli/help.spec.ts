@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict'
 import { run, spawned } from './command-line.ts'
 
-const verbs = ['plan', 'reconcile', 'serve', 'get', 'explain', 'sign-off', 'disclosure', 'verify', 'keys']
+const verbs = [
+  ...['initiate', 'plan', 'reconcile', 'serve', 'get', 'explain', 'sign-off', 'disclosure', 'withdraw'],
+  ...['create', 'validate', 'stage-transfer', 'publish', 'suspend', 'resume', 'freeze', 'build', 'verify', 'keys'],
+  ...['schema', 'completion'],
+]
+
+/** As a shell takes them; examples quote nothing but texts. */
+const words = (line = '') => (line.match(/"[^"]*"|\S+/g) ?? []).map(word => word.replace(/^"|"$/g, ''))
 
 describe('the command line', () => {
   it('lists every verb, and what the exit codes mean', async () => {
@@ -24,9 +31,9 @@ describe('the command line', () => {
       ])
         assert.deepEqual(await run(argv), { code, out, err })
       assert.match(out.split('\n')[0] ?? '', new RegExp(`^cratewright ${verb}( |$)`))
-      const options = [...out.matchAll(/^ {2}--([a-z]+)( <\w+>)? {2,}\S.+$/gm)].map(([, name]) => name)
-      assert.ok(options.length > 0)
-      const example = /^ {2}Example: {2}scripts\/cratewright (.+)$/m.exec(out)?.[1]?.split(' ') ?? []
+      const options = [...out.matchAll(/^ {2}--([a-z-]+)( <[^>]+>)? {2,}\S.+$/gm)].map(([, name]) => name)
+      assert.ok(options.length > 0 || verb === 'completion')
+      const example = words(/^ {2}Example: {2}scripts\/cratewright (.+)$/m.exec(out)?.[1])
       assert.equal(example[0], verb)
       // With --help nothing of it is done, and an option that is not known would be refused.
       assert.equal((await run([...example, '--help'])).code, 0)
@@ -47,6 +54,11 @@ describe('the command line', () => {
     ['sign-off without a key', ['sign-off', 'asthma'], /--key/],
     ['disclosure without a decision', ['disclosure', 'asthma'], /approve <project>/],
     ['a rejection without a reason', ['sign-off', 'asthma', '--key', 'k', '--reject'], /--reason/],
+    ['initiate without a name', ['initiate'], /name the project/],
+    ['a phase without a project', ['publish'], /name the project/],
+    ['suspend without a key', ['suspend', 'asthma', '--reason', 'x'], /--key/],
+    ['schema without what to do', ['schema'], /schema generate/],
+    ['completion without a shell', ['completion'], /completion bash\|zsh\|fish/],
     ['keys without make', ['keys'], /keys make <path>/],
     ['verify without anything', ['verify'], /name a clone or a bag/],
     ['a folder without a platform', ['plan', '--folder', 'x'], /--platform/],

@@ -5,10 +5,20 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { openPostgres } from '../../controller/data/postgres.ts'
-import type { Catalogue, Progress, SourceTarget, TableDescription, TableRequest } from '../../controller/data/source.ts'
+import type {
+  Catalogue,
+  Progress,
+  ReportLimits,
+  SourceTarget,
+  TableDescription,
+  TableRequest,
+} from '../../controller/data/source.ts'
 import { startPostgres, type TestPostgres } from '../support/postgres.ts'
 
 export const never = new AbortController().signal
+
+/** By which the reports of these specs count. */
+export const limits: ReportLimits = { k: 5, freeTextLength: 50, asOf: new Date('2026-06-01') }
 
 export interface NastyDatabase {
   readonly server: TestPostgres
@@ -51,7 +61,7 @@ export async function extractOne(
   onProgress = ignore,
 ) {
   const file = join(folder, 'table.csv')
-  const [table] = await openPostgres(at).extract({ tables: [{ description, file }], k: 5, onProgress }, signal)
+  const [table] = await openPostgres(at).extract({ tables: [{ description, file }], limits, onProgress }, signal)
   return { ...table!, text: readFileSync(file, 'utf8') }
 }
 

@@ -13,6 +13,7 @@ import {
   describeOne,
   extractOne,
   ignore,
+  limits,
   nastyDatabase,
   never,
   request,
@@ -122,9 +123,9 @@ describe('an extraction from PostgreSQL', () => {
     assert.deepEqual(report, {
       rows: 20_001,
       columns: [
-        { name: 'id', type: 'bigint', nulls: 0, distinct: 20_001 },
-        { name: 'person', type: 'integer', nulls: 333, distinct: 59 },
-        { name: 'note', type: 'text', nulls: 0, distinct: 9, smallCells: 1 },
+        { name: 'id', type: 'bigint', nulls: 0, distinct: 20_001, standardError: 0.008125, found: {}, cut: 0 },
+        { name: 'person', type: 'integer', nulls: 333, distinct: 59, smallCells: 0, found: {}, cut: 0 },
+        { name: 'note', type: 'text', nulls: 0, distinct: 9, smallCells: 1, found: { lineBreaks: 6666 }, cut: 0 },
       ],
     })
   })
@@ -171,7 +172,7 @@ describe('an extraction from PostgreSQL', () => {
     }
     let writing: Promise<unknown> | undefined
     const tables = ['a', 'b'].map(name => ({ description, file: join(folder, name) }))
-    const done = await openPostgres(reader).extract({ tables, k: 5, onProgress }, never)
+    const done = await openPostgres(reader).extract({ tables, limits, onProgress }, never)
     await writing
     await server.query('data_spec', 'DELETE FROM clinical.visits WHERE id >= 30000')
     assert.equal(done[0]!.sha512, done[1]!.sha512)
@@ -307,7 +308,7 @@ describe('an extraction from PostgreSQL', () => {
   it('tells a folder that cannot be written from a source that fails', async () => {
     const description = await visits(reader)
     const tables = [{ description, file: join(folder, 'absent', 'x.csv') }]
-    await assert.rejects(openPostgres(reader).extract({ tables, k: 5, onProgress: ignore }, never), {
+    await assert.rejects(openPostgres(reader).extract({ tables, limits, onProgress: ignore }, never), {
       code: 'StoreFailed',
       message: /ENOENT/,
     })

@@ -167,6 +167,8 @@ export class Lab {
   readonly tasks = new TaskRunner(this.stop.signal, key => void this.woken.push(key))
   confirm: ReconcileRoom['confirm'] = async () => true
   stopAfter: ReconcileRoom['stopAfter']
+  stopBefore: ReconcileRoom['stopBefore']
+  suspensionOf: ReconcileRoom['suspensionOf']
 
   constructor({ shared = new SharedLog(), instance = 'one' }: LabOptions = {}) {
     this.shared = shared
@@ -193,6 +195,8 @@ export class Lab {
         signal: this.stop.signal,
         confirm: resource => this.confirm(resource),
         ...(this.stopAfter ? { stopAfter: this.stopAfter } : {}),
+        ...(this.stopBefore ? { stopBefore: this.stopBefore } : {}),
+        ...(this.suspensionOf ? { suspensionOf: this.suspensionOf } : {}),
       },
       asked,
     )

@@ -143,12 +143,35 @@ describe('the url of a repository', () => {
 
   it('is a URL and nothing else', () => {
     for (const url of [
-      'git@forge.example:x.git',
       '--upload-pack=id',
       '',
       '/srv/x.git',
       'https://forge.example/x?y',
       'https://a/b\nc',
+      'ssh://forge.example/x.git',
+      'ssh://git:hunter2@forge.example/x.git',
+      'ssh://git@/x.git',
+      'ssh://git@forge.example',
+      'git@forge.example:',
+    ]) {
+      refused(url, 'DocumentInvalid')
+    }
+  })
+
+  it('never is an option of ssh, however it is written', () => {
+    for (const url of [
+      'ssh://-oProxyCommand=id@forge.example/x',
+      'ssh://git@-oProxyCommand=id/x',
+      'ssh://git@%2doProxyCommand=id/x',
+      'ssh://%2dl@forge.example/x',
+      'ssh://git@forge.example%0a/x',
+      'ssh://git@forge.example%20-oProxyCommand=id/x',
+      '-oProxyCommand=id@forge.example:x',
+      'git@-oProxyCommand=id:x',
+      'git@[-oProxyCommand=id]:x',
+      'git@forge.example:-x',
+      'git@forge;id:x',
+      '$(id)@forge.example:x',
     ]) {
       refused(url, 'DocumentInvalid')
     }
@@ -157,7 +180,10 @@ describe('the url of a repository', () => {
   it('has one spelling', () => {
     const url = (text: string) => openRepository({ url: text, transports: ['https', 'ssh'], ...options }).url
     assert.equal(url('HTTPS://Forge.Example:443/x.git/'), 'https://forge.example/x.git')
-    assert.equal(url('ssh://git@forge.example/x.git'), 'ssh://git@forge.example/x.git')
+    assert.equal(url('ssh://git@Forge.example:22/x.git/'), 'ssh://git@forge.example/x.git')
+    assert.equal(url('ssh://git@[::1]:2222/x.git'), 'ssh://git@[::1]:2222/x.git')
+    assert.equal(url('git@Forge.example:tre/x.git'), 'git@forge.example:tre/x.git')
+    assert.equal(url('git@[::1]:/srv/x.git'), 'git@[::1]:/srv/x.git')
   })
 })
 

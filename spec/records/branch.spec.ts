@@ -3,6 +3,7 @@ import { makeCommit } from '../../controller/git/commit-object.ts'
 import type { CommitSigner, GitRepository } from '../../controller/git/repository.ts'
 import { runGit } from '../../controller/git/work-tree.ts'
 import { RecordsBranch, type RecordsTrust } from '../../controller/records/branch.ts'
+import type { Remembered } from '../../controller/records/memory.ts'
 import { recordsIdentity, recordsRoot, rootCommit } from '../../controller/records/identity.ts'
 import { generateKey, parsePrivateKey, type SshPrivateKey } from '../../controller/runtime/ssh-key.ts'
 import { signSsh } from '../../controller/runtime/sshsig.ts'
@@ -36,13 +37,12 @@ describe('a records branch', () => {
 
   /** As a new process sees it. */
   function branch(trust: Partial<RecordsTrust> = {}): RecordsBranch {
-    const memory = { read: async () => remembered, write: async (tip: string) => remember(tip) }
-    return new RecordsBranch(
-      open(world.fileUrl),
-      ref,
-      { signers: [publicOf(own)], root: undefined, accept: undefined, ...trust },
-      memory,
-    )
+    const memory = {
+      read: async () => ({ own: remembered === undefined ? undefined : { tip: remembered }, others: [] }),
+      write: async ({ tip }: Remembered) => remember(tip),
+    }
+    const declared = { signers: [{ key: publicOf(own) }], own: publicOf(own), root: undefined, accept: undefined }
+    return new RecordsBranch(open(world.fileUrl), ref, { ...declared, ...trust }, memory)
   }
 
   async function commit(parent: string | undefined, key = own): Promise<string> {
@@ -99,7 +99,7 @@ describe('a records branch', () => {
     const commits = await line(3)
     const tip = await commit(commits[2], second)
     await place(tip)
-    const one = branch({ signers: [publicOf(own), publicOf(second)], root: commits[0]! })
+    const one = branch({ signers: [{ key: publicOf(own) }, { key: publicOf(second) }], root: commits[0]! })
     assert.equal(await one.tip(never), tip)
     assert.equal(remembered, tip)
     const [next] = await line(1, tip)

@@ -4,6 +4,7 @@ import { Committer } from '../../controller/git/committer.ts'
 import { RecordsBranch } from '../../controller/records/branch.ts'
 import { recordsIdentity, recordsRoot } from '../../controller/records/identity.ts'
 import { readLog } from '../../controller/records/log.ts'
+import type { Remembered } from '../../controller/records/memory.ts'
 import { GitRecorder, headOf } from '../../controller/records/recorder.ts'
 import { silentLog } from '../../controller/runtime/log.ts'
 import { parsePrivateKey } from '../../controller/runtime/ssh-key.ts'
@@ -72,18 +73,18 @@ describe('the recorder', () => {
 
   function room(instance = 'one', title = 'Asthma'): Room {
     const repository = open(world.fileUrl)
-    let tip: string | undefined
+    let own: Remembered | undefined
     const memory = {
-      read: async () => tip,
-      write: async (next: string) => {
-        tip = next
+      read: async () => ({ own, others: [] }),
+      write: async (next: Remembered) => {
+        own = next
       },
     }
     const key = parsePrivateKey(controllerKey.private)
     const branch = new RecordsBranch(
       repository,
       ref,
-      { signers: [key.public], root: undefined, accept: undefined },
+      { signers: [{ key: key.public }], own: key.public, root: undefined, accept: undefined },
       memory,
     )
     const committer = new Committer({
@@ -122,7 +123,12 @@ describe('the recorder', () => {
 
   it('writes entries and what follows from them in one commit, which a fresh start reads back', async () => {
     const { recorder } = room()
-    assert.deepEqual(await recorder.history(resource(), never), { entries: [], head: '0'.repeat(64), open: undefined })
+    assert.deepEqual(await recorder.history(resource(), never), {
+      entries: [],
+      head: '0'.repeat(64),
+      open: undefined,
+      holder: undefined,
+    })
     await recorder.append(resource(), [noted('create')], never)
     const history = await recorder.append(resource(), [started, done], never)
     assert.deepEqual(inShort(history), ['create noted', 'validate started', 'validate done'])
@@ -232,9 +238,9 @@ describe('the recorder', () => {
     const { recorder, committer } = room()
     await recorder.append(resource(), [noted('create'), started, done], never)
     await committer.submit({
-      files: [{ path: 'projects/asthma/log/000002-validate-started.json', content: undefined }],
+      files: [{ path: 'projects/asthma/log/000005-validate-started.json', content: text('{}') }],
       preconditions: [],
-      message: 'Lose an entry',
+      message: 'Leave a gap',
       time: new Date(),
     })
     await fails(room().recorder.history(resource(), never), 'RecordInvalid')

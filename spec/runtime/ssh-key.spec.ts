@@ -148,13 +148,9 @@ describe('SSH keys', () => {
   })
 
   it('refuses types without support by name', () => {
-    const blob = Buffer.concat([
-      wireString('sk-ssh-ed25519@openssh.com'),
-      wireString(Buffer.alloc(32)),
-      wireString('ssh:'),
-    ])
-    const line = `sk-ssh-ed25519@openssh.com ${blob.toString('base64')}`
-    assert.throws(() => parsePublicKey(line), fails('KeyInvalid', /“sk-ssh-ed25519@openssh.com” is not supported/))
+    const blob = wireString('ssh-dss')
+    const line = `ssh-dss ${blob.toString('base64')}`
+    assert.throws(() => parsePublicKey(line), fails('KeyInvalid', /“ssh-dss” is not supported/))
     const inherited = Buffer.concat([wireString('ecdsa-sha2-constructor'), wireString('constructor'), wireString('')])
     assert.throws(() => publicKeyFromBlob(inherited), fails('KeyInvalid', /not supported/))
   })

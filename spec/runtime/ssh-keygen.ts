@@ -17,6 +17,7 @@ export interface Keygen {
   /** `kind`: the arguments for `-t` and, where it has one, `-b`. */
   make(kind: string, passphrase?: string): KeyFile
   write(name: string, content: string | Uint8Array): string
+  read(path: string): string
   remove(): void
 }
 
@@ -43,6 +44,7 @@ export function startKeygen(): Keygen {
       writeFileSync(path, content, { mode: 0o600 })
       return path
     },
+    read: path => readFileSync(path, 'utf8'),
     remove: () => rmSync(folder, { recursive: true, force: true }),
   }
 }

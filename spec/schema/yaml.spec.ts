@@ -252,28 +252,8 @@ describe('parseYaml', () => {
         lines.push(`a${level}: &a${level} [${Array.from({ length: 10 }, () => `*a${level - 1}`).join(', ')}]`)
       }
       const began = performance.now()
-      match(refused(lines.join('\n'))[0]!, /more than 200000 values/)
+      match(refused(lines.join('\n'))[0]!, /with what its aliases repeat, the file has more than 200000 values/)
       ok(performance.now() - began < 5_000)
-    })
-
-    it('takes seconds at most for a megabyte of anything', function () {
-      this.timeout(60_000)
-      const many = (text: string) => text.repeat(Math.floor(1_000_000 / text.length))
-      const keys = Array.from({ length: 60_000 }, (_, index) => `k${index}: 1`)
-      for (const text of [
-        many('\n'),
-        many('! '),
-        many('&a '),
-        many(']'),
-        many('"\\q'),
-        many('a: b: c\n'),
-        keys.join('\n'),
-        `{${keys.join(',')}}`,
-      ]) {
-        const began = performance.now()
-        parse(text)
-        ok(performance.now() - began < 20_000)
-      }
     })
   })
 })

@@ -83,7 +83,7 @@ describe('real requests of the system before', () => {
     for (const name of ['p002', 'template', 'mssql', 'postgresql']) {
       const older = statuses.get(name)?.problems.filter(({ message }) => message.includes('older layout')) ?? []
       assert.equal(older.length, 1, name)
-      assert.match(older[0]?.todo ?? '', /cr8-governance\.yaml.*cr8-ingress\.yaml.*cr8-deployment\.yaml/)
+      assert.match(older[0]?.todo ?? '', /cratewright initiate <project> --from/)
       assert.equal(statuses.get(name)?.problems[0], older[0], 'it comes first')
     }
   })

@@ -52,11 +52,20 @@ process.on('exit', () => {
 
 /** `scripts/cratewright`, as a process group of its own. */
 export function startCommand(config: string, ...args: string[]): CommandProcess {
+  return startCommandIn({}, config, ...args)
+}
+
+/** The same, with more in its environment. */
+export function startCommandIn(
+  env: Readonly<Record<string, string>>,
+  config: string,
+  ...args: string[]
+): CommandProcess {
   const begun = performance.now()
   const child = spawn(resolve(import.meta.dirname, '../../scripts/cratewright'), args, {
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { PATH: process.env.PATH, CRATEWRIGHT_CONFIG: config, CRATEWRIGHT_DEBUG: '1' },
+    env: { PATH: process.env.PATH, CRATEWRIGHT_CONFIG: config, CRATEWRIGHT_DEBUG: '1', ...env },
   })
   const texts = { out: '', err: '' }
   child.stdout.on('data', chunk => {

@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { run } from '../../controller/runtime/process.ts'
@@ -26,24 +27,29 @@ export interface GitServer {
   stop(): Promise<void>
 }
 
-/** Serves the bare repositories below `root` on a free port of 127.0.0.1, to anyone or to whoever has the password. */
+/**
+ * Serves the bare repositories below `root` on a free port of 127.0.0.1, to anyone or to whoever has the password; with a key
+ * and certificate (PEM) over HTTPS.
+ */
 export async function startGitServer(
   root: string,
   auth?: { readonly username: string; readonly password: string },
+  tls?: { readonly key: string; readonly cert: string },
 ): Promise<GitServer> {
-  const server = createServer((request, response) => {
+  const serve = (request: IncomingMessage, response: ServerResponse) => {
     gitServer.requests.push(`${request.method} ${request.url}`)
     gitServer.before(`${request.method} ${request.url}`)
     const expected = auth && `Basic ${Buffer.from(`${auth.username}:${auth.password}`).toString('base64')}`
     if (expected && request.headers.authorization !== expected) {
       response.writeHead(401, { 'www-authenticate': 'Basic realm="git"' }).end()
     } else answer(root, gitServer, request, response)
-  })
+  }
+  const server = tls ? createTlsServer(tls, serve) : createServer(serve)
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   const gitServer: GitServer = {
-    url: name => `http://127.0.0.1:${port}/${name}`,
+    url: name => `${tls ? 'https' : 'http'}://127.0.0.1:${port}/${name}`,
     fault: 'none',
     before: () => undefined,
     requests: [],

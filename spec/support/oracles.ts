@@ -1,5 +1,5 @@
 /**
- * The independent tools of `../shared/oracles` (bagit-python, roc-validator), in a Python virtual environment: the one that
+ * The independent tools of `../shared/oracles` (bagit-python, roc-validator, LinkML's own), in a Python virtual environment: the one that
  * CRATEWRIGHT_ORACLES names, or one in the cache folder, made at first use unless CRATEWRIGHT_NO_ORACLES is set.
  */
 
@@ -9,6 +9,7 @@ import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 
 const packages = ['bagit==1.9.0', 'roc-validator==0.13.0']
+const linkml = 'linkml==1.12.1'
 
 /** Files given to the project that are not part of it; tests that use them skip where they are absent. */
 export const shared = resolve(import.meta.dirname, '../../../shared')
@@ -24,6 +25,20 @@ export function oraclesOrSkip(test: Test): string {
   test.timeout(found ? 60_000 : 600_000)
   found ??= find()
   return 'bin' in found ? found.bin : skip(test, `no oracles: ${found.reason}`)
+}
+
+/** The same, with LinkML's tools in it, which are many times as large. */
+export function linkmlOrSkip(test: Test): string {
+  const bin = oraclesOrSkip(test)
+  test.timeout(600_000)
+  if (existsSync(join(bin, 'linkml-validate'))) return bin
+  if (process.env.CRATEWRIGHT_ORACLES !== undefined) return skip(test, `no oracles: ${bin} is without ${linkml}`)
+  try {
+    execFileSync(join(bin, 'pip'), ['install', '--quiet', linkml], { timeout: 300_000, stdio: 'pipe' })
+    return bin
+  } catch (error) {
+    return skip(test, `no oracles: ${linkml} cannot be installed (${error instanceof Error ? error.name : 'why ever'})`)
+  }
 }
 
 /** A path below `../shared`; skips the test, and says why, where it is absent. */

@@ -35,6 +35,8 @@ export interface WorldOptions {
   readonly sql?: string
   /** The URL under which the controller sees a bare repository; default: `file://`. */
   readonly urlOf?: (path: string) => string
+  /** Replaces or adds fields of the bootstrap file. */
+  readonly config?: (world: World) => Readonly<Record<string, unknown>>
   /** Replaces or adds manifests of the platform repository. */
   readonly manifests?: (world: World) => Readonly<Record<string, unknown[]>>
 }
@@ -72,11 +74,18 @@ export class World {
   readonly controller: PersonWithKey
   readonly root: string
   readonly urlOf: (path: string) => string
+  readonly #config: NonNullable<WorldOptions['config']>
 
-  constructor(folder: string, postgres: TestPostgres, urlOf: (path: string) => string) {
+  constructor(
+    folder: string,
+    postgres: TestPostgres,
+    urlOf: (path: string) => string,
+    config: NonNullable<WorldOptions['config']>,
+  ) {
     this.folder = folder
     this.postgres = postgres
     this.urlOf = urlOf
+    this.#config = config
     this.database = `world_${process.pid}_${++worlds}`
     const person = (name: string) => makePerson(name, join(folder, 'people', name))
     this.people = { ada: person('ada'), rob: person('rob'), dana: person('dana'), eve: person('eve') }
@@ -87,9 +96,10 @@ export class World {
   static async make({
     sql = smallDatabase,
     urlOf = path => `file://${path}`,
+    config = () => ({}),
     manifests,
   }: WorldOptions = {}): Promise<World> {
-    const world = new World(tempFolder(), await startPostgres(), urlOf)
+    const world = new World(tempFolder(), await startPostgres(), urlOf, config)
     const { folder, postgres, database, people } = world
     await postgres.createDatabase(database)
     await postgres.load(database, sql)
@@ -141,6 +151,7 @@ export class World {
         networks: ['127.0.0.0/8', '::1/128'],
         secrets: { folder: 'secrets' },
         records: 'projects',
+        ...this.#config(this),
       }),
     )
     return path

@@ -716,7 +716,7 @@ describe('what evidence is judged by', () => {
     assert.match(unchecked.join('\n'), /^trust: there is no clone of the platform repository/m)
   })
 
-  it('could not check with a platform whose history was rewritten', async () => {
+  it('shows a platform whose history was rewritten, and could not check where the old one is gone', async () => {
     const forged = forgery()
     const trust = join(forged.folder, 'trust')
     const tree = await git(trust, 'rev-parse', 'HEAD^{tree}')
@@ -732,6 +732,13 @@ describe('what evidence is judged by', () => {
       'Only',
     )
     await git(trust, 'checkout', '--quiet', '--detach', only)
+    const shown = await verdictOf(world, forged.folder)
+    assert.equal(shown.code, 2, 'the commits that the log names are in the clone still')
+    assert.match(shown.bad.join('\n'), new RegExp(`which the platform at ${only} no longer has: it was rewritten`))
+    for (const name of ['refs/heads/main', 'refs/remotes/origin/main', 'refs/remotes/origin/HEAD'])
+      await git(trust, 'update-ref', '--no-deref', '-d', name)
+    await git(trust, 'reflog', 'expire', '--expire=now', '--all')
+    await git(trust, 'gc', '--quiet', '--prune=now')
     const { code, unchecked } = await verdictOf(world, forged.folder)
     assert.equal(code, 3)
     assert.match(unchecked.join('\n'), /000004-statement-noted\.json: the platform at commit [0-9a-f]{40} is not here/)

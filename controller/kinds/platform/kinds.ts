@@ -81,7 +81,7 @@ export interface PlatformRoom {
 export function platformKinds(room: PlatformRoom): Kind[] {
   const person = declared<PersonSpec>({
     type: personType,
-    findings: async () => [],
+    findings: async ({ problems }) => problems.filter(({ severity }) => severity === 'error'),
     // What is written here lies on the records branch for ever: people are named by their ids there, and by nothing else.
     summary: spec => count(spec.keys?.length ?? 0, 'key'),
   })

@@ -3,9 +3,12 @@
 import type { Manifest } from '../../../schemas/generated/types.ts'
 import type { Reader, ReadResult, Resource, ResourceType } from '../../engine/kind.ts'
 import { suspendAnnotation } from '../../engine/suspend.ts'
+import { isLfsPointer, lfsTodo } from '../../git/lfs.ts'
+import { pathDefect } from '../../git/paths.ts'
 import { readBounded } from '../../git/read-bounded.ts'
 import type { GitRepository, Oid } from '../../git/repository.ts'
 import { asCratewrightError, CratewrightError, type Problem, problem } from '../../runtime/errors.ts'
+import { oneLine } from '../../runtime/one-line.ts'
 import { parsePublicKey } from '../../runtime/ssh-key.ts'
 import { validate, withDefaults } from '../../schema/validate.ts'
 import { parseYaml, type SourceDocument } from '../../schema/yaml.ts'
@@ -17,6 +20,7 @@ import {
   repositoryType,
   sourceConnectionType,
 } from '../types.ts'
+import { type Claim, claimsOf, refuseShared } from './shared-claims.ts'
 
 interface ManifestKind {
   readonly type: ResourceType
@@ -56,10 +60,13 @@ export class ManifestReader implements Reader {
         `the repository holds ${entries.length} YAML files, and may hold ${maxFiles}`,
       )
     }
+    const seen = new Set<string>()
     const regular = entries.filter(({ path, mode }) => {
-      const follows = mode === '100644' || mode === '100755'
-      if (!follows) problems.push(problem('UnsafePath', `${path} is not a regular file`, { where: { file: path } }))
-      return follows
+      const isFile = mode === '100644' || mode === '100755'
+      const defect = !isFile ? 'is not a regular file' : seen.has(path) ? 'is there twice' : pathDefect(path)
+      seen.add(path)
+      if (defect) problems.push(problem('UnsafePath', `${path} ${defect}`, { where: { file: oneLine(path) } }))
+      return defect === undefined
     })
     const blobs = await readBounded(
       this.#repository,
@@ -87,7 +94,15 @@ export function readManifests(
 ): ReadResult {
   const problems: Problem[] = []
   const resources = new Map<string, Read>()
+  const claims: Claim[] = []
   for (const [file, content] of files) {
+    if (isLfsPointer(content)) {
+      const detail = { where: { file, line: 1, column: 1 }, todo: lfsTodo }
+      problems.push(
+        problem('DocumentInvalid', `${file} is a Git LFS pointer; what it points to is never fetched`, detail),
+      )
+      continue
+    }
     const parsed = parseYaml(content, file)
     problems.push(...parsed.problems)
     for (const document of parsed.documents) {
@@ -103,10 +118,14 @@ export function readManifests(
         problems.push(
           problem('DuplicateResource', `${key} is declared a second time`, { where: read.resource.origin.where }),
         )
-      else resources.set(key, read.resource)
+      else {
+        resources.set(key, read.resource)
+        claims.push(...claimsOf(read.resource, document))
+      }
     }
   }
-  return { resources: [...resources.values()], problems }
+  const unique = refuseShared([...resources.values()], claims)
+  return { resources: unique.resources, problems: [...problems, ...unique.problems] }
 }
 
 function readManifest(
@@ -213,10 +232,10 @@ function notSuspended(kind: string, document: SourceDocument): Problem {
   })
 }
 
-/** Keys that look like keys and cannot be read, and ranges that are not held yet: both would be trusted to mean something. */
+/** Keys that look like keys and cannot be read: they would be trusted to mean something. */
 function badKeys(kind: string, document: SourceDocument): Problem[] {
   const { spec } = document.value as {
-    spec: { keys?: string[]; records?: { signers?: { key: string; from?: string; until?: string }[] } }
+    spec: { keys?: string[]; records?: { signers?: { key: string }[] } }
   }
   const lines =
     kind === 'Person'
@@ -225,7 +244,7 @@ function badKeys(kind: string, document: SourceDocument): Problem[] {
           line: key,
           path: ['spec', 'records', 'signers', index, 'key'],
         }))
-  const unreadable = lines.flatMap(({ line, path }) => {
+  return lines.flatMap(({ line, path }) => {
     try {
       parsePublicKey(line)
       return []
@@ -233,15 +252,4 @@ function badKeys(kind: string, document: SourceDocument): Problem[] {
       return [problem('KeyInvalid', asCratewrightError(error).message, { where: document.at(path) })]
     }
   })
-  const ranged = (spec.records?.signers ?? []).flatMap(({ from, until }, index) =>
-    from === undefined && until === undefined
-      ? []
-      : [
-          problem('DocumentInvalid', 'ranges of signers (`from`, `until`) are not provided yet', {
-            where: document.at(['spec', 'records', 'signers', index]),
-            todo: 'Leave the range out, or remove the signer.',
-          }),
-        ],
-  )
-  return [...unreadable, ...ranged]
 }

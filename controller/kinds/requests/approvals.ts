@@ -8,15 +8,17 @@ import {
   addressesOf,
   keysOf,
   type PersonInfo,
+  parseStatement,
   type Reading,
   readStatement,
+  type Statement,
   type StatementFile,
   type Subject,
 } from '../../records/statement.ts'
 import { sha256Hex } from '../../runtime/canonical.ts'
 import type { Authors } from './authors.ts'
 import type { RequestDocuments } from './documents.ts'
-import { type CountedStatement, type RequestState, type StatementPhase, votesOf } from './state.ts'
+import { type CountedStatement, type RequestState, refusedKey, type StatementPhase, votesOf } from './state.ts'
 
 export interface JudgedStatement {
   readonly file: StatementFile
@@ -106,7 +108,7 @@ export function approvalOf(
       counted: false,
     }),
   )
-  const all = [...withoutRepeats(statements, state, phase), ...notRead]
+  const all = [...withoutRepeats(statements, standingVotes(state.counted, phase, persons)), ...notRead]
   return { phase, groups, views, barred, subject, statements: all }
 }
 
@@ -127,7 +129,8 @@ function judged(
       ...(same.path === file.path ? { counted: true, ignored: undefined } : { counted: false, ...copy }),
     }
   }
-  const before = state.refused.get(digest)
+  const key = reading.state === 'ignored' ? reading.signer : reading.fingerprint
+  const before = key === undefined ? undefined : state.refused.get(refusedKey(digest, key))
   const ignored = reading.state === 'ignored' ? reading.reason : refuse(reading)
   const first = before && `it was refused when it was first seen: ${before}; sign again`
   return { file, reading, counted: false, ignored: ignored ?? first }
@@ -155,7 +158,12 @@ export async function lateStatements(
     })
   const answers = decided.flatMap(phase => sound(phase).map(found => ({ ...found, phase })))
   const withdrawals = sound('Request').filter(({ reading }) => reading.statement.decision === 'withdraw')
-  if (answers.length + withdrawals.length === 0) return []
+  const heard = new Set([...answers, ...withdrawals].map(({ file }) => file.path))
+  // While an approval is waited for, that says of every statement whether it counts.
+  const unheard = waitingFor(state)
+    ? []
+    : files.filter(({ path }) => !heard.has(path)).flatMap(file => unheardOf(file, room))
+  if (heard.size === 0) return unheard
   const all = await authorsEver()
   const requesters = requestersOf(documents.governance, all, persons)
   const bars = barred ?? barredFrom(documents.governance, all, persons)
@@ -170,7 +178,17 @@ export async function lateStatements(
       const { groups = [], views = [] } = prospects.find(one => one.phase === phase) ?? {}
       return judged(file, reading, state, found => refusal(found, phase, state, groups, views, bars))
     }),
+    ...unheard,
   ]
+}
+
+/** A statement that would take something back, and does not. */
+function unheardOf(file: StatementFile, { state, persons, history, resource }: ApprovalRoom): JudgedStatement[] {
+  const { statement } = parseStatement(file.text, file.path)
+  if (!statement || statement.decision === 'approve' || statement.phase === 'Confirm') return []
+  const reading = readStatement(file, subjectOf(statement.phase, resource, state), history, persons)
+  const one = judged(file, reading, state, () => 'what it takes back was not decided')
+  return one.counted ? [] : [one]
 }
 
 /** Who may take a request back: who asks; where it names nobody known, whoever wrote it. */
@@ -187,11 +205,11 @@ export function requestersOf(
 }
 
 /** The last word of each person, where its key still is that person's: a key that was taken away answers for nothing more. */
-export function standingVotes(
-  counted: readonly Pick<CountedStatement, 'phase' | 'person' | 'decision' | 'fingerprint'>[],
+export function standingVotes<Vote extends Pick<CountedStatement, 'phase' | 'person' | 'decision' | 'fingerprint'>>(
+  counted: readonly Vote[],
   phase: StatementPhase,
   persons: readonly PersonInfo[],
-): { person: string; decision: CountedStatement['decision'] }[] {
+): Vote[] {
   const keys = new Map(persons.map(person => [person.name, new Set(keysOf(person).map(key => key.fingerprint))]))
   const last = new Map(counted.filter(vote => vote.phase === phase).map(vote => [vote.person, vote]))
   return [...last.values()].filter(({ person, fingerprint }) => keys.get(person)?.has(fingerprint))
@@ -200,12 +218,9 @@ export function standingVotes(
 /** One statement a person and decision; more of the same say nothing new. */
 function withoutRepeats(
   statements: readonly JudgedStatement[],
-  state: RequestState,
-  phase: CountedStatement['phase'],
+  standing: readonly CountedStatement[],
 ): JudgedStatement[] {
-  const said = new Map(
-    votesOf(state.counted, phase).map(({ person, decision, path }) => [`${person} ${decision}`, path]),
-  )
+  const said = new Map(standing.map(({ person, decision, path }) => [`${person} ${decision}`, path]))
   return statements.map(one => {
     const { file, reading, ignored, counted } = one
     if (reading.state === 'ignored' || ignored !== undefined || counted) return one
@@ -243,9 +258,19 @@ function refusal(
   barred: Barred,
 ): string | undefined {
   const { person, statement } = reading
-  if (statement.decision !== 'withdraw') return whyNot(person.name, groups, views, barred)
   const vote = votesOf(state.counted, phase).find(one => one.person === person.name)
+  if (statement.decision !== 'withdraw')
+    return whyNot(person.name, groups, views, barred) ?? whyTakenBack(statement, vote)
   return vote?.decision === 'approve' ? undefined : `${person.name} has given no approval that could be taken back`
+}
+
+/** Who takes an approval back takes all of them back: others that were signed before lie ready for whoever finds them. */
+export function whyTakenBack(
+  { decision, person, log }: Pick<Statement, 'decision' | 'person' | 'log'>,
+  vote: Pick<CountedStatement, 'decision' | 'entry'> | undefined,
+): string | undefined {
+  if (decision !== 'approve' || vote?.decision !== 'withdraw' || log.number >= vote.entry) return undefined
+  return `it was prepared at log entry ${log.number}, and ${person} took the approval back at entry ${vote.entry}`
 }
 
 /** The requester, the project's users, and whoever wrote the request since it was last approved. */

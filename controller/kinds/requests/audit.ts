@@ -5,17 +5,17 @@ import type { History, LogEntry } from '../../engine/kind.ts'
 import type { Oid } from '../../git/repository.ts'
 import { type Barred, type Group, groupsFor, tally, viewOf, whyNot } from '../../records/approval.ts'
 import { appended, emptyHistory, entryFile, historyUpTo } from '../../records/log.ts'
-import { type PersonInfo, readStatement } from '../../records/statement.ts'
+import { type PersonInfo, readStatement, type Statement } from '../../records/statement.ts'
 import { bad, type Finding, note, unchecked, unreadable } from '../../records/verify.ts'
 import { asCratewrightError } from '../../runtime/errors.ts'
 import type { SshPublicKey } from '../../runtime/ssh-key.ts'
 import { verifySsh } from '../../runtime/sshsig.ts'
-import { barredFrom, requestersOf, standingVotes, subjectOf } from './approvals.ts'
+import { barredFrom, requestersOf, standingVotes, subjectOf, whyTakenBack } from './approvals.ts'
 import type { Authors } from './authors.ts'
 import { outputsDigest, sha512 } from './digests.ts'
 import { parseRequest } from './documents.ts'
 import { bagNamespace, renderRelease } from './release.ts'
-import { type CountedStatement, type OutputFile, type RequestState, stateOf, votesOf } from './state.ts'
+import { type CountedStatement, type OutputFile, type RequestState, refusedKey, stateOf, votesOf } from './state.ts'
 
 /** What the platform repository said. */
 export interface PlatformThen {
@@ -39,8 +39,8 @@ export interface Evidence {
   ): Promise<Authors | undefined>
   /** True for entries that what is here must be enough to judge; the order of steps is judged for all. */
   judges(entry: LogEntry): boolean
-  /** Keys that may seal bags. */
-  readonly signers: readonly SshPublicKey[]
+  /** Keys that could seal a bag when the entry was written; none: any, which is then noted. */
+  signersAt(entry: LogEntry): readonly SshPublicKey[]
   /** The name of the SourceConnection that approvals were for, where it is known. */
   sourceAt(state: RequestState, commit: Oid | undefined): Promise<string | undefined>
 }
@@ -201,32 +201,32 @@ async function auditStatement(entry: LogEntry, { history, evidence, findings }: 
         `the statement should not have counted: commit ${commit} ${reason}, so nobody can tell who wrote this`,
       ),
     )
-  const reason = whyNotCounted(statement, entry, state, source, platform, written)
+  const reason = whyNotCounted({ ...statement, log: reading.statement.log }, entry, state, source, platform, written)
   if (reason) findings.push(bad(where, `the statement should not have counted: ${reason}`))
 }
 
 function whyNotCounted(
-  { phase, decision, person, sha256 }: Omit<CountedStatement, 'entry'>,
+  { phase, decision, person, sha256, fingerprint, log }: Omit<CountedStatement, 'entry'> & Pick<Statement, 'log'>,
   entry: LogEntry,
   state: RequestState,
   source: string,
   platform: PlatformThen,
   { authors, barred, governance }: Written,
 ): string | undefined {
-  const before = state.refused.get(sha256)
+  const before = state.refused.get(refusedKey(sha256, fingerprint))
   if (before !== undefined) return `it was refused when it was first seen: ${before}`
   if (phase === 'Request') {
     const may = requestersOf(governance, authors, platform.persons).has(person)
     return may ? undefined : `${person} neither asks for this data nor wrote this request`
   }
+  const vote = votesOf(state.counted, phase).find(one => one.person === person)
   if (decision === 'withdraw') {
-    const vote = votesOf(state.counted, phase).find(one => one.person === person)
     return vote?.decision === 'approve' ? undefined : `${person} had given no approval`
   }
   const groups = groupsFor(platform.groups, { phase, project: entry.project, source })
   const names = new Set(platform.persons.map(({ name }) => name))
   const views = groups.map(group => viewOf(group, new Date(entry.time), barred, names, state.tre.timeZone))
-  return whyNot(person, groups, views, barred)
+  return whyNot(person, groups, views, barred) ?? whyTakenBack({ decision, person, log }, vote)
 }
 
 interface Written {
@@ -318,7 +318,7 @@ async function auditClosing(entry: LogEntry, history: History, evidence: Evidenc
       [facts.signature, store.tagManifest],
       [facts.gitSignature, git.tagManifest],
     ] as const) {
-      const finding = sealFinding(where, signature, content, evidence.signers)
+      const finding = sealFinding(where, signature, content, evidence.signersAt(entry))
       if (finding) findings.push(finding)
     }
   } catch (error) {

@@ -1,13 +1,13 @@
 /** Who wrote a request: the signers of the commits that changed it. A commit proven to nobody makes it unattributed. */
 
 import type { CommitSignature, GitRepository, Oid } from '../../git/repository.ts'
-import { type PersonInfo, personOfKey } from '../../records/statement.ts'
+import { addressDigest, addressesOf, type PersonInfo, personOfKey } from '../../records/statement.ts'
 import { contentPaths } from './documents.ts'
 
 export interface Authors {
   /** Names of persons. */
   readonly persons: readonly string[]
-  /** E-mail addresses of `Co-authored-by` lines: they can bar a person from approving, and prove nothing. */
+  /** E-mail addresses of `Co-authored-by` lines, and of authors who did not sign: they can bar a person from approving, and prove nothing. */
   readonly coAuthors: readonly string[]
   readonly unattributed: readonly { readonly commit: Oid; readonly reason: string }[]
 }
@@ -48,6 +48,9 @@ export async function authorsOf(
     for (const email of commit.coAuthors) coAuthors.add(email.toLowerCase())
     const signature = signatures[index] ?? { state: 'none' as const }
     const person = signature.state === 'good' ? personOfKey(signature.key, persons) : undefined
+    // A squash, a rebase, a cherry-pick: who signs it is not who wrote it.
+    if (!person || !addressesOf(person).has(addressDigest(commit.author.email)))
+      coAuthors.add(commit.author.email.toLowerCase())
     if (person) names.add(person.name)
     else unattributed.push({ commit: commit.oid, reason: whyUnknown(signature) })
   }

@@ -1,10 +1,14 @@
 /** The documents of a data access request: read, checked, digested. */
 
 import type { Config, Deployment, Governance, Ingress } from '../../../schemas/generated/types.ts'
+import { collisionKey } from '../../crate/bag-path.ts'
+import { isLfsPointer, lfsTodo } from '../../git/lfs.ts'
+import { pathDefect } from '../../git/paths.ts'
 import { readBounded } from '../../git/read-bounded.ts'
 import type { GitRepository, Oid, TreeEntry } from '../../git/repository.ts'
 import { digestOf } from '../../runtime/canonical.ts'
-import { type Problem, problem } from '../../runtime/errors.ts'
+import { CratewrightError, type Problem, problem } from '../../runtime/errors.ts'
+import { oneLine } from '../../runtime/one-line.ts'
 import { parseToml } from '../../schema/toml.ts'
 import { validate } from '../../schema/validate.ts'
 import { parseYaml } from '../../schema/yaml.ts'
@@ -20,8 +24,12 @@ export const requestFiles = {
 /** What of a request's folder is the request: sign-offs are answers to it, and other files say nothing. */
 export const contentPaths: readonly string[] = Object.values(requestFiles)
 
-const maxDocumentBytes = 1024 * 1024
+export const maxDocumentBytes = 1024 * 1024
 const maxFolderEntries = 2_000
+const maxFolderDepth = 32
+/** Problems of names that are told of one folder, and characters of each name. */
+const maxNames = 50
+const maxShown = 300
 
 export interface RequestDocuments {
   readonly governance: Governance
@@ -50,17 +58,33 @@ export async function readFolder(
   folder: string,
   signal: AbortSignal,
 ): Promise<RequestFolder> {
-  const entries = await repository.list(commit, folder, signal)
-  const problems = entries.slice(0, maxFolderEntries).flatMap(entry => unsafe(entry))
+  let entries: readonly TreeEntry[]
+  try {
+    entries = await repository.list(commit, folder, signal)
+  } catch (error) {
+    // One folder that cannot be listed is nobody else's problem.
+    if (!(error instanceof CratewrightError) || error.code !== 'TreeTooLarge') throw error
+    return {
+      entries: [],
+      files: new Map(),
+      problems: [problem('TreeTooLarge', error.message, { where: { file: folder } })],
+    }
+  }
+  // Whoever answers a request, or only fills the folder of answers, does not make it too large to be read.
+  const answers = folder === '' ? 'sign-offs/' : `${folder}/sign-offs/`
+  const content = entries.filter(({ path }) => !path.startsWith(answers))
+  const signOffs = entries.filter(({ path }) => path.startsWith(answers))
+  const looked = [...content.slice(0, maxFolderEntries), ...signOffs.slice(0, maxFolderEntries)]
+  const problems = [...looked.flatMap(entry => unsafe(entry)), ...colliding(looked)].slice(0, maxNames)
   problems.push(
     ...olderLayout(
       entries.map(({ path }) => path),
       folder,
     ),
   )
-  if (entries.length > maxFolderEntries) {
+  if (content.length > maxFolderEntries) {
     problems.push(
-      problem('TreeTooLarge', `the folder holds ${entries.length} files, and may hold ${maxFolderEntries}`, {
+      problem('TreeTooLarge', `the folder holds ${content.length} files, and may hold ${maxFolderEntries}`, {
         where: { file: folder },
       }),
     )
@@ -120,9 +144,20 @@ export function parseRequest(files: ReadonlyMap<string, Uint8Array>, prefix: str
       )
       return undefined
     }
+    if (isLfsPointer(content)) {
+      problems.push(
+        problem('DocumentInvalid', `${name} is a Git LFS pointer; what it points to is never fetched`, {
+          where: { file, line: 1, column: 1 },
+          todo: lfsTodo,
+        }),
+      )
+      return undefined
+    }
     const parsed = name.endsWith('.toml') ? asDocuments(parseToml(content, file)) : parseYaml(content, file)
     problems.push(...parsed.problems)
     const [document, second] = parsed.documents
+    if (!document && parsed.problems.length === 0)
+      problems.push(problem('DocumentInvalid', `${name} is empty`, { where: { file, line: 1, column: 1 } }))
     if (!document || parsed.problems.length > 0) return undefined
     if (second) {
       problems.push(
@@ -202,13 +237,44 @@ function isRegular({ mode }: TreeEntry): boolean {
 }
 
 function unsafe({ path, mode }: TreeEntry): Problem[] {
-  const shown = JSON.stringify(path).slice(1, -1)
-  const refuse = (why: string) => [problem('UnsafePath', `${shown} ${why}`, { where: { file: shown } })]
+  const refuse = (why: string) => [refused(path, why)]
   if (mode === '120000') return refuse('is a symbolic link; links are never followed')
   if (mode === '160000') return refuse('is a submodule; submodules are never fetched')
   if (!isRegular({ path, mode, oid: '' })) return refuse(`has file mode ${mode}`)
-  if (/[\u0000-\u001f\u007f]/.test(path)) return refuse('has control characters in its name')
-  if (path.split('/').some(segment => segment === '..' || segment === '.' || segment === ''))
-    return refuse('leads out of its folder')
-  return []
+  if (path.split('/').length > maxFolderDepth) return refuse(`lies in more than ${maxFolderDepth - 1} folders`)
+  const defect = pathDefect(path)
+  return defect === undefined ? [] : refuse(defect)
+}
+
+/**
+ * Names that some checkout takes for one: there twice, or different only in case or in how accents are put together. An approver
+ * there would look at one file, and the controller at the other.
+ */
+function colliding(entries: readonly TreeEntry[]): Problem[] {
+  const seen = new Map<string, { readonly name: string; readonly isFile: boolean }>()
+  return entries.flatMap(({ path }) => {
+    const parts = path.split('/')
+    if (parts.length > maxFolderDepth) return []
+    const names = parts.map((_, index) => parts.slice(0, index + 1).join('/'))
+    let clash: string | undefined
+    for (const [index, name] of names.entries()) {
+      const key = collisionKey(name)
+      const isFile = index === names.length - 1
+      const other = seen.get(key)
+      if (!other) seen.set(key, { name, isFile })
+      else if (other.name !== name || isFile || other.isFile) clash ??= other.name
+    }
+    if (clash === undefined) return []
+    if (names.includes(clash)) return [refused(path, 'is there twice')]
+    return [refused(path, `and ${shown(clash)} are one name where case or accents are folded`)]
+  })
+}
+
+function refused(path: string, why: string): Problem {
+  return problem('UnsafePath', `${shown(path)} ${why}`, { where: { file: shown(path) } })
+}
+
+/** A name can have as many bytes as a tree. */
+function shown(path: string): string {
+  return oneLine(path.length > maxShown ? `${path.slice(0, maxShown)}…` : path)
 }

@@ -1,9 +1,10 @@
 /** How a request ends: who or what ends it, and what is then taken away and destroyed. Pure. Access goes first, whatever else stands in the way. */
 
 import type { Wait } from '../../engine/kind.ts'
+import { parseStatement } from '../../records/statement.ts'
 import type { JudgedStatement } from './approvals.ts'
 import type { RequestObserved } from './observe.ts'
-import type { PublishedRelease, RequestState } from './state.ts'
+import type { CountedStatement, PublishedRelease, RequestState } from './state.ts'
 import { type RequestStep, statementStep } from './steps.ts'
 
 const day = 86_400_000
@@ -24,11 +25,12 @@ export function endingSteps(observed: RequestObserved): RequestStep[] {
   for (const { reading, file } of heard) steps.push(statementStep(base, reading.statement.phase, { reading, file }))
 
   const byAdmin = ended.find(({ release }) => release === undefined)
-  const byRequester = heard.find(({ reading }) => reading.statement.phase === 'Request')
+  const said = saidOf(state, heard)
+  const byRequester = said.find(({ phase, decision }) => phase === 'Request' && decision === 'withdraw')
   if (!state.end && (byAdmin || byRequester)) {
     const message = byAdmin
       ? `an admin ended this request: ${byAdmin.reason}`
-      : `${byRequester?.reading.person.name} took this request back${reasonOf(byRequester)}`
+      : `${byRequester?.person} took this request back${reasonOf(byRequester)}`
     const by = byAdmin ? ('platform' as const) : ('statement' as const)
     steps.push({ ...noted, action: 'withdraw', by, message, summary: `note that ${message}` })
   } else if (!state.end && state.until !== undefined && now.getTime() > Date.parse(state.until)) {
@@ -36,23 +38,27 @@ export function endingSteps(observed: RequestObserved): RequestStep[] {
     steps.push({ ...noted, action: 'expire', message, summary: `note that ${message}` })
   }
 
-  const answer = heard.find(({ reading }) => reading.statement.phase !== 'Request')
-  if (answer && !state.published) {
-    const { phase, decision } = answer.reading.statement
-    // Taking an approval back is judged by the fold: others may still make the quorum.
-    if (decision === 'reject') {
-      const action = phase === 'SignOff' ? ('sign-off' as const) : ('disclosure' as const)
-      const decided = phase === 'SignOff' ? state.signOff : state.disclosure
-      steps.push({
-        ...noted,
-        action,
-        decision: 'reject',
-        groups: decided?.groups ?? [],
-        resources: decided?.resources ?? [],
-        summary: `note that the ${action} was rejected after all`,
-      })
-    }
+  // Taking an approval back is judged by the fold: others may still make the quorum.
+  const rejected = said.find(({ phase, decision, entry }) => {
+    const decided = phase === 'SignOff' ? state.signOff : phase === 'Disclosure' ? state.disclosure : undefined
+    return decision === 'reject' && decided?.decision === 'approve' && entry > decided.entry
+  })
+  if (rejected && !state.published) {
+    const action = rejected.phase === 'SignOff' ? ('sign-off' as const) : ('disclosure' as const)
+    const decided = rejected.phase === 'SignOff' ? state.signOff : state.disclosure
+    steps.push({
+      ...noted,
+      action,
+      decision: 'reject',
+      groups: decided?.groups ?? [],
+      resources: decided?.resources ?? [],
+      summary: `note that the ${action} was rejected after all`,
+    })
   }
+  const answer = said.find(
+    ({ phase, decision, entry }) =>
+      phase !== 'Request' && decision !== 'approve' && entry > (state.published?.entry ?? 0),
+  )
   for (const release of state.releases) {
     if (release.state !== 'published' || release.recalled) continue
     const message = recallOf(release, state, observed, answer)
@@ -68,14 +74,13 @@ function recallOf(
   { release, until }: PublishedRelease,
   state: RequestState,
   { ended, now }: RequestObserved,
-  answer: Sound | undefined,
+  answer: Said | undefined,
 ): string | undefined {
   const admin = ended.find(one => one.release === release)
   if (admin) return `an admin called it back: ${admin.reason}`
   if (answer && state.published && release === state.release) {
-    const { decision } = answer.reading.statement
-    const verb = decision === 'reject' ? 'rejected it after all' : 'took the approval back'
-    return `${answer.reading.person.name} ${verb}${reasonOf(answer)}`
+    const verb = answer.decision === 'reject' ? 'rejected it after all' : 'took the approval back'
+    return `${answer.person} ${verb}${reasonOf(answer)}`
   }
   // The release of another generation ends when its own agreement does; that of this one with the request.
   if (release !== state.release && until !== undefined && now.getTime() > Date.parse(until))
@@ -165,7 +170,26 @@ function soundOf(late: readonly JudgedStatement[]): Sound[] {
   return late.filter((one): one is Sound => one.reading.state === 'sound' && one.ignored === undefined && !one.counted)
 }
 
-function reasonOf(statement: Sound | undefined): string {
-  const reason = statement?.reading.statement.reason
-  return reason ? `: ${reason}` : ''
+/** A statement that is in the log, or about to be. */
+interface Said extends Pick<CountedStatement, 'phase' | 'person' | 'decision'> {
+  readonly entry: number
+  readonly reason: string | undefined
+}
+
+/** What follows from a statement may not be in the log though the statement is: the controller stopped between the two. */
+function saidOf({ counted }: RequestState, heard: readonly Sound[]): Said[] {
+  return [
+    ...counted.map(({ phase, person, decision, entry, text, path }) => {
+      const reason = decision === 'approve' ? undefined : parseStatement(Buffer.from(text), path).statement?.reason
+      return { phase, person, decision, entry, reason }
+    }),
+    ...heard.flatMap(({ reading: { statement, person } }) => {
+      const { phase, decision, reason } = statement
+      return phase === 'Confirm' ? [] : [{ phase, person: person.name, decision, entry: Infinity, reason }]
+    }),
+  ]
+}
+
+function reasonOf(said: Said | undefined): string {
+  return said?.reason ? `: ${said.reason}` : ''
 }

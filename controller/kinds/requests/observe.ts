@@ -130,7 +130,8 @@ export async function observeRequest(
     at: new Date(Math.max(known.now.getTime(), last ? Date.parse(last) : 0)),
     zone: state.tre.timeZone,
   }
-  const statements = await statementFiles(repository, head, folder, state.requestDigest, expectedNames(persons), signal)
+  const expected = expectedNames(persons, groups, phase)
+  const statements = await statementFiles(repository, head, folder, state.requestDigest, expected, signal)
   const barred = authors && barredFrom(documents.governance, authors, persons)
   return {
     ...known,
@@ -226,10 +227,20 @@ async function contentChanges(
   return changes
 }
 
-/** Names that the statements of registered people have: other files must not hide them. */
-function expectedNames(persons: readonly PersonInfo[]): ReadonlySet<string> {
+/** Names that the statements of registered people have, by how much they are waited for: other files must not hide them. */
+function expectedNames(
+  persons: readonly PersonInfo[],
+  groups: readonly Group[],
+  phase: 'SignOff' | 'Disclosure' | undefined,
+): ReadonlyMap<string, number> {
   const words = ['sign-off', 'disclosure', 'withdraw-sign-off', 'withdraw-disclosure', 'withdraw-request']
-  return new Set(persons.flatMap(({ name }) => words.map(word => `${word}-${name}.yaml`)))
+  const waited = { SignOff: 'sign-off', Disclosure: 'disclosure', none: '' }[phase ?? 'none']
+  const members = new Set(groups.flatMap(({ spec }) => spec.members.map(({ person }) => person)))
+  return new Map(
+    persons.flatMap(({ name }) =>
+      words.map(word => [`${word}-${name}.yaml`, (word === waited ? 0 : 1) + (members.has(name) ? 0 : 2)] as const),
+    ),
+  )
 }
 
 async function statementFiles(
@@ -237,7 +248,7 @@ async function statementFiles(
   commit: Oid,
   folder: string,
   digest: string,
-  expected: ReadonlySet<string>,
+  expected: ReadonlyMap<string, number>,
   signal: AbortSignal,
 ): Promise<StatementFiles> {
   const base = folder === '' ? 'sign-offs' : `${folder}/sign-offs`
@@ -246,7 +257,7 @@ async function statementFiles(
   )
   // Those of registered people for the content as it is come first: what anybody else puts there must not hide them.
   const rank = ({ path }: { path: string }) =>
-    path.startsWith(`${base}/${digest.slice(0, 16)}/`) ? (expected.has(path.split('/').at(-1) ?? '') ? 0 : 1) : 2
+    path.startsWith(`${base}/${digest.slice(0, 16)}/`) ? (expected.get(path.split('/').at(-1) ?? '') ?? 4) : 5
   const all = entries.filter(({ path }) => path.endsWith('.yaml')).sort((a, b) => rank(a) - rank(b))
   const wanted = all.slice(0, maxStatements)
   const signatures = new Map(entries.filter(({ path }) => path.endsWith('.yaml.sig')).map(entry => [entry.path, entry]))

@@ -10,7 +10,7 @@ import { changesBetween } from './changes.ts'
 import { endingSteps, removalOf } from './ending.ts'
 import { periodOf, type RequestObserved } from './observe.ts'
 import type { RequestSpec } from './reader.ts'
-import type { RequestState, UsedResource } from './state.ts'
+import { type RequestState, refusedKey, type UsedResource } from './state.ts'
 import { type RequestStep, statementStep } from './steps.ts'
 
 type RequestPlan = Plan<RequestStep>
@@ -335,9 +335,11 @@ function seenSteps(
 ): RequestStep[] {
   const refused = statements.flatMap(({ file, reading, ignored, counted, repeats }) => {
     if (counted || ignored === undefined || repeats) return []
-    if (reading.state === 'ignored' ? !reading.signer : reading.statement.decision === 'withdraw') return []
+    const taken = reading.statement?.decision === 'withdraw'
+    const key = reading.state === 'ignored' ? reading.signer : taken ? undefined : reading.fingerprint
+    if (key === undefined) return []
     const sha256 = sha256Hex(file.text)
-    return state.refused.has(sha256) ? [] : [{ path: file.path, sha256, reason: ignored }]
+    return state.refused.has(refusedKey(sha256, key)) ? [] : [{ path: file.path, sha256, key, reason: ignored }]
   })
   const room = Math.max(0, maxRefused - state.refused.size)
   const noted = refused.slice(0, room)

@@ -141,6 +141,12 @@ function explainSignOff({ governance, ingress }: RequestDocuments, state: Reques
   ]
 }
 
+/** How many columns of a file the disclosure report flags for what. */
+function flagged(flags: Readonly<Record<string, number>>): string {
+  const words = Object.entries(flags).map(([kind, columns]) => `${kind} ${columns}`)
+  return words.length === 0 ? 'nothing flagged' : `flagged: ${words.join(', ')}`
+}
+
 /** First of all: what is not what was approved before. */
 function whatChanged({ approved, requestDigest, changed, validation }: RequestState): string[] {
   if (!approved) return []
@@ -167,8 +173,8 @@ function explainDisclosure({ governance }: RequestDocuments, state: RequestState
     '',
     'Approving moves these files to production, where the people of the project read them:',
     ...(state.staging?.summary ?? []).map(
-      ({ path, rows, columns, smallCells }) =>
-        `  ${path}: ${rows} rows, ${columns} columns, ${smallCells} small cells (values in fewer than ${state.staging?.threshold} rows)`,
+      ({ path, rows, columns, smallCells, flags }) =>
+        `  ${path}: ${rows} rows, ${columns} columns, ${smallCells} small cells (values in fewer than ${state.staging?.threshold} rows); ${flagged(flags)}`,
     ),
     '',
     'The full report lies beside the staged data, where approvers read.',

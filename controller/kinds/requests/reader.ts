@@ -3,7 +3,8 @@
 import type { Reader, ReadResult } from '../../engine/kind.ts'
 import type { GitRepository, Oid, TreeEntry } from '../../git/repository.ts'
 import { type Problem, problem } from '../../runtime/errors.ts'
-import { parseRequest, type RequestDocuments, readFolder } from './documents.ts'
+import { oneLine } from '../../runtime/one-line.ts'
+import { contentPaths, maxDocumentBytes, parseRequest, type RequestDocuments, readFolder } from './documents.ts'
 
 export const requestType = {
   group: 'requests.cratewright.dev',
@@ -31,6 +32,12 @@ export type Recorded = (signal: AbortSignal) => Promise<readonly string[]>
 
 const namePattern = /^[a-z0-9][a-z0-9-]{0,62}$/
 const maxRequests = 5_000
+/** Requests; with the largest documents there can be, they are what one read may bring into memory. */
+const fetchedAtOnce = 50
+/** Problems of names that are told of one repository, names told in one problem, and characters of each. */
+const maxProblems = 100
+const maxNamed = 10
+const maxShown = 100
 
 /** `pattern` is the Repository's `requests`: `.`, or a folder and `/*`. Requests whose folder did not change are not read again. */
 export class RequestReader implements Reader {
@@ -48,13 +55,15 @@ export class RequestReader implements Reader {
   }
 
   async read(commit: Oid, signal: AbortSignal): Promise<ReadResult> {
-    const { folders, problems } = await this.#folders(commit, signal)
+    const recorded = await this.#recorded(signal)
+    const { folders, problems } = await this.#folders(commit, recorded, signal)
     const trees = await this.#repository.ids(
       folders.map(path => ({ commit, path })),
       signal,
     )
+    const changed = folders.filter((folder, index) => this.#cache.get(folder)?.tree !== trees[index])
+    await this.#fetchAhead(commit, changed, signal)
     const cache = new Map<string, ParsedFolder>()
-    const recorded = await this.#recorded(signal)
     const resources = []
     for (const [index, folder] of folders.entries()) {
       const tree = trees[index]
@@ -89,6 +98,17 @@ export class RequestReader implements Reader {
     return { resources, problems, missing }
   }
 
+  /** What is not here yet comes in a few fetches, not in one for each request. What goes wrong is said where it is read. */
+  async #fetchAhead(commit: Oid, folders: readonly string[], signal: AbortSignal): Promise<void> {
+    for (let at = 0; at < folders.length; at += fetchedAtOnce) {
+      const paths = folders
+        .slice(at, at + fetchedAtOnce)
+        .flatMap(folder => contentPaths.map(name => ({ commit, path: folder === '' ? name : `${folder}/${name}` })))
+      const oids = (await this.#repository.ids(paths, signal)).filter(oid => oid !== undefined)
+      await this.#repository.read(oids, maxDocumentBytes, signal).catch(() => signal.throwIfAborted())
+    }
+  }
+
   /** Of a repository that is one request, and whose documents cannot be read: what it was called before. */
   #nameOfWhole(recorded: readonly string[]): string {
     return (
@@ -109,47 +129,75 @@ export class RequestReader implements Reader {
     return { documents: sound ? parsed.documents : undefined, problems: all }
   }
 
-  async #folders(commit: Oid, signal: AbortSignal): Promise<{ folders: string[]; problems: Problem[] }> {
+  async #folders(
+    commit: Oid,
+    recorded: readonly string[],
+    signal: AbortSignal,
+  ): Promise<{ folders: string[]; problems: Problem[] }> {
     if (this.#pattern === '.') return { folders: [''], problems: [] }
     const base = this.#pattern.replace(/\/\*$/, '')
-    const entries = await this.#repository.list(commit, base, signal)
+    let entries: readonly TreeEntry[] = []
+    const parts = base.split('/')
+    for (const [index] of parts.entries()) {
+      const path = parts.slice(0, index + 1).join('/')
+      entries = await this.#repository.entries(commit, path, signal)
+      const [first] = entries
+      if (first?.path === path) return { folders: [], problems: [noFolder(first)] }
+    }
     const names = new Set<string>()
+    const twice = new Set<string>()
+    const seen = new Set<string>()
     const problems: Problem[] = []
     for (const entry of entries) {
-      const [name, ...rest] = entry.path.slice(base.length + 1).split('/')
-      if (name === undefined || names.has(name)) continue
-      if (rest.length === 0) {
-        if (entry.mode === '120000' || entry.mode === '160000') problems.push(notFollowed(entry))
-        continue
-      }
-      if (!namePattern.test(name)) {
-        problems.push(
-          problem('UnsafePath', `${JSON.stringify(name)} is no project name`, {
-            where: { file: `${base}/${JSON.stringify(name).slice(1, -1)}` },
-            todo: 'Use lower-case letters, digits and hyphens: at most 63, the first no hyphen.',
-          }),
-        )
-        names.add(name)
-        continue
-      }
-      names.add(name)
+      const name = entry.path.slice(base.length + 1)
+      if (seen.has(name) && namePattern.test(name)) twice.add(name)
+      seen.add(name)
+      if (entry.mode === '120000' || entry.mode === '160000') problems.push(noFolder(entry))
+      if (entry.mode !== '040000') continue
+      if (namePattern.test(name)) names.add(name)
+      else problems.push(noName(base, name))
     }
-    const folders = [...names].filter(name => namePattern.test(name)).sort()
-    if (folders.length > maxRequests) {
-      problems.push(
-        problem('TreeTooLarge', `${base} holds ${folders.length} folders, and may hold ${maxRequests}`, {
-          where: { file: base },
-        }),
-      )
-    }
-    return { folders: folders.slice(0, maxRequests).map(name => `${base}/${name}`), problems }
+    for (const name of twice) problems.push(thereTwice(`${base}/${name}`))
+    // Those that have a log go first: what somebody adds must not push out what is there.
+    const known = new Set(recorded)
+    const wanted = [...names.difference(twice)].sort()
+    const ordered = [...wanted.filter(name => known.has(name)), ...wanted.filter(name => !known.has(name))]
+    const left = ordered.slice(maxRequests)
+    if (left.length > 0) problems.unshift(tooMany(base, ordered.length, left))
+    const folders = ordered.slice(0, maxRequests).map(name => `${base}/${name}`)
+    return { folders, problems: problems.slice(0, maxProblems) }
   }
 }
 
-function notFollowed({ path, mode }: TreeEntry): Problem {
+function noFolder({ path, mode }: TreeEntry): Problem {
   const what =
-    mode === '120000' ? 'a symbolic link; links are never followed' : 'a submodule; submodules are never fetched'
-  return problem('UnsafePath', `${path} is ${what}`, { where: { file: path } })
+    mode === '120000'
+      ? 'a symbolic link; links are never followed'
+      : mode === '160000'
+        ? 'a submodule; submodules are never fetched'
+        : 'a file, and has to be a folder'
+  return problem('UnsafePath', `${path} is ${what}`, { where: { file: oneLine(path) } })
+}
+
+function noName(base: string, name: string): Problem {
+  const shown = name.length > maxShown ? `${name.slice(0, maxShown)}…` : name
+  return problem('UnsafePath', `${JSON.stringify(shown)} is no project name`, {
+    where: { file: `${base}/${oneLine(shown)}` },
+    todo: 'Use lower-case letters, digits and hyphens: at most 63, the first no hyphen.',
+  })
+}
+
+function thereTwice(path: string): Problem {
+  return problem('UnsafePath', `${path} is there twice in one tree; neither is read`, {
+    where: { file: path },
+    todo: 'Make the commit again with git itself, which writes each name once.',
+  })
+}
+
+function tooMany(base: string, count: number, left: readonly string[]): Problem {
+  const further = left.length > maxNamed ? ` and ${left.length - maxNamed} others` : ''
+  const message = `${base} holds ${count} folders, and may hold ${maxRequests}: ${left.slice(0, maxNamed).join(', ')}${further} are not read`
+  return problem('TreeTooLarge', message, { where: { file: base } })
 }
 
 function nameMismatch(folder: string, documents: RequestDocuments | undefined): Problem[] {

@@ -1,55 +1,11 @@
 /** The disclosure report: the full one beside the staged data, where only approvers read, and the summary that Git may hold. */
 
 import { canonicalJson } from '../../runtime/canonical.ts'
-import {
-  type FileView,
-  type Flag,
-  type FlagKind,
-  levels,
-  methodOf,
-  type PathReport,
-  type Policy,
-  rankOf,
-  unseenBy,
-  viewOf,
-} from './disclosure.ts'
+import { concernsOf, type DisclosureReport, levelTitles, type PathReport, viewOf } from './disclosure.ts'
+import { type FlagKind, levels } from './disclosure-flags.ts'
+import type { Policy } from './disclosure-policy.ts'
 import { renderHtml } from './report-html.ts'
 import type { OutputSummary } from './state.ts'
-
-export interface DisclosureReport {
-  readonly format: 'cratewright.dev/disclosure-report/v1'
-  readonly project: string
-  readonly release: number
-  readonly policy: Policy
-  readonly method: readonly string[]
-  readonly unseen: readonly string[]
-  readonly files: readonly FileView[]
-}
-
-/** A flag with where it was raised; `column` undefined: the whole file. */
-export interface Concern {
-  readonly path: string
-  readonly column: string | undefined
-  readonly flag: Flag
-}
-
-export function disclosureReport(
-  project: string,
-  release: number,
-  tables: readonly PathReport[],
-  policy: Policy,
-): DisclosureReport {
-  const widest = Math.max(1, ...tables.map(({ report }) => report.columns.length))
-  return {
-    format: 'cratewright.dev/disclosure-report/v1',
-    project,
-    release,
-    policy,
-    method: methodOf(policy, widest),
-    unseen: unseenBy(release),
-    files: tables.map(table => viewOf(table, policy)),
-  }
-}
 
 /** The files of the review area: for machines, for a browser, for a terminal. */
 export function renderReport(report: DisclosureReport): { name: string; content: Uint8Array }[] {
@@ -78,15 +34,6 @@ export function summarize({ path, report }: PathReport, policy: Policy): OutputS
     }, 0),
     flags,
   }
-}
-
-/** All flags, the most worrying first. */
-export function concernsOf({ files }: DisclosureReport): Concern[] {
-  const concerns = files.flatMap(({ path, flags, columns }): Concern[] => [
-    ...flags.map(flag => ({ path, column: undefined, flag })),
-    ...columns.flatMap(column => column.flags.map(flag => ({ path, column: column.name, flag }))),
-  ])
-  return concerns.sort((one, other) => rankOf(one.flag.kind) - rankOf(other.flag.kind))
 }
 
 function renderMarkdown(report: DisclosureReport): string {
@@ -126,12 +73,6 @@ function renderMarkdown(report: DisclosureReport): string {
   lines.push('', '## How it was counted', '', ...method.map(one => `- ${inline(one)}`))
   return `${lines.join('\n')}\n`
 }
-
-export const levelTitles = {
-  identifier: 'May identify a person directly',
-  attention: 'May single out a person, or needs a look',
-  note: 'Worth knowing',
-} as const
 
 /** Names come from a database and may hold anything: none becomes Markdown or HTML. */
 function inline(text: string): string {

@@ -4,8 +4,9 @@
  */
 
 import { createHash } from 'node:crypto'
-import { type ColumnView, type Count, type Flag, levels } from './disclosure.ts'
-import { concernsOf, type DisclosureReport, levelTitles } from './report-files.ts'
+import { type ColumnView, concernsOf, type DisclosureReport, levelTitles } from './disclosure.ts'
+import { type Flag, levels } from './disclosure-flags.ts'
+import type { Count } from './disclosure-policy.ts'
 
 const style = `
 :root { color-scheme: light dark; }

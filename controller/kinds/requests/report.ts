@@ -86,7 +86,7 @@ export function reportRequest(
         }
       : {}),
     ...(keysOfWho(observed).length > 0 ? { keys: keysOfWho(observed) } : {}),
-    statements: [...(approval?.statements ?? []), ...observed.late].map(statementStatus),
+    statements: statementsOf(observed).map(statementStatus),
     ...(state.published && state.phase === 'Published' ? { release_location: state.published.location } : {}),
     ...(state.releases.length > 0
       ? { releases: state.releases.map(({ release, state: now, location }) => ({ release, state: now, location })) }
@@ -106,6 +106,12 @@ export function reportRequest(
   if (wait) return { ready, progressing: false, stalled, reason: wait.reason, message: wait.message, detail }
   const message = state.published ? `release ${state.release} is published` : `the request is ${phase}`
   return { ready, progressing: false, stalled: false, reason: phase, message, detail }
+}
+
+/** What is said of a statement as an answer to a decision says more than that it is no approval. */
+function statementsOf({ approval, late }: RequestObserved): JudgedStatement[] {
+  const answers = new Set(late.map(({ file }) => file.path))
+  return [...(approval?.statements ?? []).filter(({ file }) => !answers.has(file.path)), ...late]
 }
 
 /** Keys of people who have said something about this request, or ask for it: who takes something back is found by them. */

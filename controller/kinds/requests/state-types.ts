@@ -193,7 +193,7 @@ export interface RequestState {
   readonly until: string | undefined
   /** The request is over until it changes. */
   readonly end: { readonly entry: number; readonly how: 'Withdrawn' | 'Expired'; readonly message: string } | undefined
-  /** Statements that were refused for who signed them when they were first seen: SHA-256 → why. */
+  /** Statements that were refused for who signed them when they were first seen: `refusedKey` → why. */
   readonly refused: ReadonlyMap<string, string>
   /** Taking away or destroying data failed for a reason that only a person can remove. */
   readonly removalFailed:

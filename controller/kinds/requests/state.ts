@@ -98,11 +98,9 @@ const noted: Record<string, Fold> = {
     return takenBack({ ...state, counted: [...state.counted, statement] }, statement)
   },
   seen: (state, entry) => {
-    const { statements } = facts<{ statements: { sha256: string; reason: string }[] }>(entry)
-    return {
-      ...state,
-      refused: new Map([...state.refused, ...statements.map(({ sha256, reason }) => [sha256, reason] as const)]),
-    }
+    const { statements } = facts<{ statements: { sha256: string; key: string; reason: string }[] }>(entry)
+    const refused = statements.map(({ sha256, key, reason }) => [refusedKey(sha256, key), reason] as const)
+    return { ...state, refused: new Map([...state.refused, ...refused]) }
   },
   'sign-off': (state, entry) => {
     const signOff = decisionOf(entry)
@@ -211,6 +209,11 @@ const outcomes: Record<string, Fold> = {
       ? { ...next, staged: undefined }
       : withRelease(next, entry, { state: 'destroyed' })
   },
+}
+
+/** What a statement says can be foretold: who signs it first with a key of their own takes nothing from the one it is prepared for. */
+export function refusedKey(sha256: string, fingerprint: string): string {
+  return `${sha256} ${fingerprint}`
 }
 
 /** The last word of each person in a phase. */

@@ -62,7 +62,13 @@ export interface DecisionStep extends Base {
 /** Statements that do not count for who signed them, noted when they are first seen. */
 export interface SeenStep extends Base {
   readonly action: 'seen'
-  readonly statements: readonly { readonly path: string; readonly sha256: string; readonly reason: string }[]
+  readonly statements: readonly {
+    readonly path: string
+    readonly sha256: string
+    /** Fingerprint of the key that signed it. */
+    readonly key: string
+    readonly reason: string
+  }[]
 }
 
 export interface StageStep extends Base {

@@ -7,12 +7,24 @@ import { makeWorld, never, open, pushFiles, type World } from '../../git/world.t
 import { git } from '../../support/git-server.ts'
 
 const from = { repository: 'platform', commit: 'a'.repeat(40) }
-const key = generateKey('dana').public.trim()
+const key = newKey()
+
+function newKey(): string {
+  return generateKey('').public.trim()
+}
+
+/** Everybody has a key of their own, the same each time. */
+const keys = new Map<string, string>()
+function keyOf(name: string): string {
+  const known = keys.get(name) ?? newKey()
+  keys.set(name, known)
+  return known
+}
 
 const person = (name: string, spec: object = {}) => ({
   kind: 'Person',
   metadata: { name },
-  spec: { displayName: name, emails: [`${name}@hospital.example`], keys: [key], ...spec },
+  spec: { displayName: name, emails: [`${name}@hospital.example`], keys: [keyOf(name)], ...spec },
 })
 
 const asYaml = (...documents: unknown[]) =>

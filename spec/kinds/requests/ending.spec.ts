@@ -66,7 +66,8 @@ describe('how a request ends', function () {
 
   it('goes back to the sign-off when an approval is taken back, and stages again once it is approved again', async () => {
     await world.walk('regret', 'Staged')
-    await say('dana', 'regret', 'withdraw-sign-off', 'withdraw')
+    const taken = await world.signOff('dana', 'regret', '--withdraw', '--reason', 'the ethics vote was revoked')
+    assert.equal(taken.code, 0, taken.err)
     assert.equal(phaseOf((await world.run()).get('regret')), 'Validated')
     assert.deepEqual(staged('regret'), [])
     await world.signOff('dana', 'regret')
@@ -85,7 +86,11 @@ describe('how a request ends', function () {
     await world.walk('back', 'Staged')
     await say('eve', 'back', 'withdraw-request', 'withdraw')
     assert.equal(phaseOf((await world.run()).get('back')), 'Staged')
-    await say('rob', 'back', 'withdraw-request', 'withdraw')
+    await git(world.clone('rob'), 'pull', '--quiet', '--rebase', 'origin', 'main')
+    const own = ['--clone', world.clone('rob'), '--key', world.people.rob.keyFile, '--push']
+    assert.equal((await world.cratewright('withdraw', 'back', ...own)).code, 2, 'a reason is asked for')
+    const said = await world.cratewright('withdraw', 'back', ...own, '--reason', 'as the spec wants')
+    assert.equal(said.code, 0, said.err)
     const status = (await world.run()).get('back')
     assert.equal(phaseOf(status), 'Withdrawn')
     assert.match(status?.report.message ?? '', /rob took this request back: as the spec wants/)
@@ -98,7 +103,8 @@ describe('how a request ends', function () {
   it('calls a release back when an approver does: access at once, the data after its days', async () => {
     await world.walk('recalled')
     assert.ok(existsSync(world.release('recalled')))
-    await say('dana', 'recalled', 'withdraw-disclosure', 'withdraw')
+    const said = await world.disclose('dana', 'recalled', 'withdraw', '--reason', 'a name slipped through')
+    assert.equal(said.code, 0, said.err)
     const status = (await world.run()).get('recalled')
     assert.equal(phaseOf(status), 'Recalled')
     assert.ok(!existsSync(world.release('recalled')))

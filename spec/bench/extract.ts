@@ -1,0 +1,144 @@
+/** Five million rows to CSV: beside psql's `\copy` in the same run, with what ours does more (digests, fsync, the report). */
+
+import { execFile, execFileSync } from 'node:child_process'
+import { rmSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { openPostgres } from '../../controller/data/postgres.ts'
+import { withSession } from '../../controller/data/postgres-connect.ts'
+import { copyTable, selectText } from '../../controller/data/postgres-extract.ts'
+import type { SourceTarget, TableDescription } from '../../controller/data/source.ts'
+import { launchPostgres } from '../support/postgres.ts'
+import { tempFolder } from '../support/temp.ts'
+import { figure, heading, inProcess, mebibytes, median, peakMemory, seconds } from './bench.ts'
+
+const rows = Number(process.env.BENCH_ROWS ?? 5_000_000)
+const runs = 3
+const never = new AbortController().signal
+const limits = { k: 10, freeTextLength: 50, asOf: new Date() }
+const columns = {
+  id: 'bigint',
+  patient: 'integer',
+  taken: 'timestamp with time zone',
+  kind: 'text',
+  value: 'double precision',
+  unit: 'text',
+  note: 'text',
+}
+
+interface Extraction {
+  /** Milliseconds of the extraction alone. */
+  readonly ms: number
+  /** Bytes. */
+  readonly memory: number
+  readonly size: number
+}
+
+/** In a process of its own: `copy` or `extract` (which reports too), one file. */
+async function extractOnce(how: string, target: SourceTarget, file: string): Promise<Extraction> {
+  const description = await describe(target)
+  const begun = performance.now()
+  const { size } =
+    how === 'copy'
+      ? await withSession(target, never, async client => {
+          await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
+          return copyTable(client, description, file, limits, () => {})
+        })
+      : (
+          await openPostgres(target).extract({ tables: [{ description, file }], limits, onProgress: () => {} }, never)
+        )[0]!
+  return { ms: performance.now() - begun, memory: peakMemory(), size }
+}
+
+async function describe(target: SourceTarget): Promise<TableDescription> {
+  const asked = Object.entries(columns).map(([name, datatype]) => ({ name, datatype }))
+  const { tables, findings } = await openPostgres(target).describe(
+    [{ schema: 'public', table: 'observations', columns: asked }],
+    never,
+  )
+  if (!tables[0]) throw new Error(JSON.stringify(findings))
+  return tables[0]
+}
+
+async function main(): Promise<void> {
+  const server = await launchPostgres({ settings: { max_wal_size: '4GB' } })
+  const folder = tempFolder()
+  await server.createDatabase('bench')
+  await server.load(
+    'bench',
+    `create table observations (id bigint primary key, patient integer, taken timestamptz, kind text, value double precision, unit text, note text);
+     insert into observations select i, i % 60000, timestamptz '2020-01-01' + i * interval '7 seconds',
+       (array['weight', 'height', 'pulse', 'peak flow'])[1 + i % 4], (i * 37 % 100000) / 17.0, (array['kg', 'cm', '1/min', 'l/min'])[1 + i % 4],
+       case i % 10 when 0 then null when 1 then E'said "better", sleeps\\nwell' else 'observation no. ' || i end
+     from generate_series(1, ${rows}) i;`,
+  )
+  await server.load('bench', 'vacuum (analyze) observations')
+  const target: SourceTarget = {
+    type: 'postgresql',
+    host: server.host,
+    port: server.port,
+    database: 'bench',
+    tls: 'disable',
+    username: server.user,
+    password: server.password,
+    connectTimeout: 5000,
+    statementTimeout: 0,
+  }
+  const select = selectText(await describe(target))
+  const { PATH } = process.env
+  const env = { PATH, PGPASSWORD: server.password }
+  const login = ['-h', server.host, '-p', String(server.port), '-U', server.user, '-d', 'bench']
+  async function psql(file: string): Promise<number> {
+    const command = `\\copy (${select}) to '${file}' (format csv, header)`
+    const begun = performance.now()
+    await promisify(execFile)('psql', ['--no-psqlrc', '--quiet', ...login, '-c', command], { env })
+    return performance.now() - begun
+  }
+  async function ours(how: string, file: string): Promise<Extraction> {
+    const { answer } = await inProcess<Extraction>(import.meta.filename, how, JSON.stringify(target), file)
+    return answer
+  }
+  try {
+    const hasPsql = isThere('psql')
+    const file = (name: string) => join(folder, `${name}.csv`)
+    // The first of each fills the caches.
+    if (hasPsql) await psql(file('psql'))
+    await ours('copy', file('copy'))
+    heading(`extract: ${rows} rows to CSV, the median of ${runs} runs in turn`)
+    const figures = { psql: [] as number[], copy: [] as Extraction[], extract: [] as Extraction[] }
+    for (let run = 0; run < runs; run++) {
+      if (hasPsql) figures.psql.push(await psql(file('psql')))
+      figures.copy.push(await ours('copy', file('copy')))
+      figures.extract.push(await ours('extract', file('extract')))
+    }
+    if (hasPsql) execFileSync('cmp', [file('psql'), file('extract')])
+    const size = statSync(file('extract')).size
+    const ms = (of: readonly Extraction[]) => median(of.map(one => one.ms))
+    figure('the file', mebibytes(size))
+    figure('copy, with digests and fsync', seconds(ms(figures.copy)))
+    figure('the same with the report for approvers', seconds(ms(figures.extract)))
+    if (hasPsql) {
+      const ratios = (of: readonly Extraction[]) => median(of.map((one, run) => one.ms / figures.psql[run]!)).toFixed(2)
+      figure('psql \\copy, whole process', seconds(median(figures.psql)))
+      figure('copy / psql', ratios(figures.copy), '<= 1.00')
+      figure('copy and report / psql', ratios(figures.extract), '<= 1.00')
+    } else console.log('  there is no psql here to compare with')
+    figure('peak memory', mebibytes(Math.max(...figures.extract.map(({ memory }) => memory))), '<= 128 MiB')
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+    await server.stop()
+  }
+}
+
+function isThere(program: string): boolean {
+  try {
+    execFileSync(program, ['--version'], { stdio: 'ignore' })
+    return true
+  } catch {
+    return false
+  }
+}
+
+const [, , how, target, file] = process.argv
+if (how && target && file) console.log(JSON.stringify(await extractOnce(how, JSON.parse(target) as SourceTarget, file)))
+else await main()
