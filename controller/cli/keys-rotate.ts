@@ -70,7 +70,8 @@ async function rotateOne(resource: Resource<RepositorySpec>, room: RotateRoom): 
   const { repository, ref } = platform.recordsOf(resource)
   const isDone = (branch: RecordsBranch) =>
     branch.entries.some(
-      entry => entry.rotate?.old === old.public.fingerprint && rotatedKey(entry).key?.fingerprint === next.public.fingerprint,
+      entry =>
+        entry.rotate?.old === old.public.fingerprint && rotatedKey(entry).key?.fingerprint === next.public.fingerprint,
     )
   const after = new RecordsBranch(repository, ref, recordsTrust(resource.spec, next.public), noRecordsMemory)
   // Where no signer is declared, a branch that was not rotated yet is none that the new key may trust.
@@ -141,14 +142,20 @@ function cannotSwap(path: string, { code }: NodeJS.ErrnoException): CratewrightE
   })
 }
 
-function adviceOf(results: readonly { name: string; result: Result }[], path: string, kept: string | undefined): string[] {
+function adviceOf(
+  results: readonly { name: string; result: Result }[],
+  path: string,
+  kept: string | undefined,
+): string[] {
   const fresh = results.filter(({ result }) => result === 'no records yet').map(({ name }) => name)
   return [
     kept === undefined
       ? `Now write ${path} as controller.key into cratewright.yaml: the old key signs nothing any more.`
       : `The new key is in place; the old one is kept as ${kept}, and signs nothing any more.`,
     ...(fresh.length > 0
-      ? [`No records yet: ${fresh.join(', ')}. Where they declare a records.root, it is now the one that \`keys show\` prints.`]
+      ? [
+          `No records yet: ${fresh.join(', ')}. Where they declare a records.root, it is now the one that \`keys show\` prints.`,
+        ]
       : []),
     'Approvers and auditors who pin the fingerprint may go on with the old one: the rotation links the two.',
   ]

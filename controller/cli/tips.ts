@@ -9,7 +9,7 @@ import type { FileStoreSpec } from '../../schemas/generated/types.ts'
 import type { FileStore } from '../data/store.ts'
 import type { Store } from '../engine/store/store.ts'
 import { fileStoreType } from '../kinds/types.ts'
-import type { Remembered, RecordsMemory } from '../records/memory.ts'
+import type { RecordsMemory, Remembered } from '../records/memory.ts'
 import { asCratewrightError } from '../runtime/errors.ts'
 import { writeFileWhole } from '../runtime/files.ts'
 import type { Log } from '../runtime/log.ts'
@@ -59,7 +59,9 @@ export function recordsMemory({ folder, repository, stores, log }: TipsRoom): Re
     read: async () => {
       const own = parse(await readIfThere(path))
       const notes = await withEach(store => store.readNote(note))
-      const others = notes.map(found => parse(found && found.byteLength <= maxNote ? Buffer.from(found).toString() : ''))
+      const others = notes.map(found =>
+        parse(found && found.byteLength <= maxNote ? Buffer.from(found).toString() : ''),
+      )
       return { own, others: others.filter(one => one !== undefined) }
     },
     write: async remembered => {

@@ -1,7 +1,5 @@
 /** Judging a bag alone: with the controller key's fingerprint, and nothing else. */
 
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { ApproverGroupSpec, PersonSpec } from '../../schemas/generated/types.ts'
 import type { BagReader } from '../crate/bag-check.ts'
 import { checkBag } from '../crate/bag-check.ts'
@@ -29,7 +27,9 @@ export async function verifyBag(folder: string, roots: readonly string[], signal
     roots,
     place: 'store',
     signal,
-    signature: await readFile(join(folder, sealFile)).catch(() => undefined),
+    signature: await folderBag(folder)
+      .read(sealFile, maxFile)
+      .catch(() => undefined),
   })
 }
 

@@ -63,6 +63,9 @@ export async function verifyClone(folder: string, room: CloneRoom): Promise<Verd
   }
 }
 
+/** Projects in memory at a time: while git is asked for one, another is computed. */
+const abreast = 4
+
 async function judge(clone: Clone, trust: Clone | undefined, room: CloneRoom): Promise<Verdict> {
   const { signal, branch, roots } = room
   const records = await clone.branch(branch, signal)
@@ -108,14 +111,19 @@ async function judge(clone: Clone, trust: Clone | undefined, room: CloneRoom): P
   const keys = commits.keys.flat()
   const summary: string[] = []
   const named = new NamedCommits()
-  for (const listing of projects) {
+  const judgeOne = async (listing: ProjectListing) => {
     const project = await readProjectFiles(repository, listing, signal)
     const { history, findings: broken } = verifyLog(project)
-    findings.push(...broken)
     const projectRoom = { clone, platform, keys, commits, signal, whole: broken.length === 0 }
-    findings.push(...(await judgeProject(project, history, projectRoom)))
+    const judged = await judgeProject(project, history, projectRoom)
     named.add(project.project, history)
-    summary.push(...describe(project.project, history))
+    return { findings: [...broken, ...judged], lines: describe(project.project, history) }
+  }
+  for (let at = 0; at < projects.length; at += abreast) {
+    for (const judged of await Promise.all(projects.slice(at, at + abreast).map(judgeOne))) {
+      findings.push(...judged.findings)
+      summary.push(...judged.lines)
+    }
   }
   findings.push(...(await judgeHistories(named, { clone, trust, declared: declared?.spec, signal })))
   if (platform) findings.push(...(await judgePlatform(platform, named, declared, signal)))

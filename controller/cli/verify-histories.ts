@@ -36,7 +36,8 @@ export class NamedCommits {
         this.takeOvers.push(note(where, `instance ${entry.instance} took over the step that ${facts.from} had begun`))
       const { person, phase, decision } = facts
       if (entry.action !== 'statement' || decision !== 'approve' || !platform) continue
-      if (typeof person === 'string' && typeof phase === 'string') this.approvals.push({ where, person, phase, platform })
+      if (typeof person === 'string' && typeof phase === 'string')
+        this.approvals.push({ where, person, phase, platform })
     }
   }
 }
@@ -79,7 +80,10 @@ async function belonging(
     findings.push(
       older === false
         ? bad(where, `names commit ${oid}, which the ${what} at ${tip} no longer has: it was rewritten`)
-        : unchecked(where, `names commit ${oid}, and the ${what} of this clone ends at ${tip}, ${older ? 'before it' : 'without it'}`),
+        : unchecked(
+            where,
+            `names commit ${oid}, and the ${what} of this clone ends at ${tip}, ${older ? 'before it' : 'without it'}`,
+          ),
     )
   }
   return findings

@@ -116,7 +116,12 @@ async function signerEdits(
   for (const { oid, parents } of commits) {
     const [now, before] = [await signersAt(oid), await signersAt(parents[0])]
     if (now === undefined || before === undefined || now === before) continue
-    findings.push(note(`platform commit ${oid}`, `changed records.signers of ${declared.name}; signed by ${await signerOf(oid, room)}`))
+    findings.push(
+      note(
+        `platform commit ${oid}`,
+        `changed records.signers of ${declared.name}; signed by ${await signerOf(oid, room)}`,
+      ),
+    )
   }
   return findings
 }
@@ -159,10 +164,7 @@ function rightsOf(snapshot: Snapshot, person: string, phase: string): string[] {
     .filter(({ spec }) => spec.members.some(member => member.person === person))
   const found = snapshot.get<PersonSpec>(personType, person)
   const keys = found ? keysOf({ name: person, spec: found.spec }) : []
-  return [
-    ...groups.map(({ name }) => `member of ${name}`),
-    ...keys.map(({ fingerprint }) => `key ${fingerprint}`),
-  ]
+  return [...groups.map(({ name }) => `member of ${name}`), ...keys.map(({ fingerprint }) => `key ${fingerprint}`)]
 }
 
 /** The first place behind `from`, up to `to`, where it holds: it does not hold at `from`, and does at `to`. */
@@ -191,6 +193,9 @@ async function signerOf(commit: Oid, { signatures, trust }: PlatformRoom): Promi
   const signature = signatures.get(commit)
   if (signature?.state !== 'good') return 'nobody'
   const persons = ((await trust.at(commit)) ?? trust.tip).list<PersonSpec>(personType)
-  const person = personOfKey(signature.key, persons.map(({ name, spec }) => ({ name, spec })))
+  const person = personOfKey(
+    signature.key,
+    persons.map(({ name, spec }) => ({ name, spec })),
+  )
   return person ? `${person.name} (${signature.key.fingerprint})` : signature.key.fingerprint
 }

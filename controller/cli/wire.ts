@@ -25,6 +25,7 @@ import type { Redactor } from '../runtime/secrets.ts'
 import { formatPublicKey, parsePublicKey, type SshPrivateKey } from '../runtime/ssh-key.ts'
 import { signSsh } from '../runtime/sshsig.ts'
 import type { Bootstrap } from './bootstrap.ts'
+import { type RepositoryFinding, recentIncident } from './incidents.ts'
 import { Repositories } from './repositories.ts'
 import {
   documentsIn,
@@ -38,7 +39,6 @@ import {
   targetOf,
   tipMemory,
 } from './rooms.ts'
-import { type RepositoryFinding, recentIncident } from './incidents.ts'
 import { recordsMemory, usableStores } from './tips.ts'
 
 export interface WireOptions

@@ -40,7 +40,8 @@ export interface BagCheckOptions {
 }
 
 const maxReported = 1000
-const maxFiles = 200_000
+/** Files of a bag. */
+export const maxFiles = 200_000
 /** Bytes of bag-info.txt and bagit.txt. */
 const maxInfo = 1024 * 1024
 /** Bytes: more than a manifest-sha512.txt of 200 000 files with names of usual length. */
@@ -62,6 +63,8 @@ class BagCheck {
   readonly #signal: AbortSignal | undefined
   readonly #problems: BagProblem[] = []
   readonly #warnings: BagProblem[] = []
+  /** Everything that was listed, with its size; -1 for what is no file. */
+  readonly #seen = new Map<string, number>()
   /** Sizes of the regular files. */
   readonly #files = new Map<string, number>()
   readonly #byNfc = new Map<string, string>()
@@ -85,6 +88,7 @@ class BagCheck {
       this.#listed(manifests, fetched)
       await this.#info(fetched)
       await this.#checksums(manifests)
+      await this.#unchanged()
     }
     const valid = this.#problems.length === 0
     return { valid, complete: this.#complete, problems: this.#problems, warnings: this.#warnings }
@@ -114,9 +118,15 @@ class BagCheck {
     const entries = await this.#reader.list()
     if (this.#tooMany(entries.length)) return false
     for (const { path, kind, size } of entries) {
+      this.#seen.set(path, kind === 'file' ? size : -1)
       const defect = pathDefect(path)
       if (defect) this.#error(defect, 'a file has a name that some platform would place elsewhere', path)
-      if (kind !== 'file') this.#error('FileNotRegular', 'is a link or a device, not a file', path)
+      if (kind !== 'file')
+        this.#error(
+          'FileNotRegular',
+          'is a link, a device or of a name that is not UTF-8: no file that can be checked',
+          path,
+        )
       else {
         this.#files.set(path, size)
         this.#byNfc.set(path.normalize('NFC'), path)
@@ -363,6 +373,13 @@ class BagCheck {
         this.#error(code, `does not have the checksum that ${manifest} lists`, file)
       }
     }
+  }
+
+  /** What came or changed its size meanwhile was not judged. A change that shows neither is one made afterwards. */
+  async #unchanged(): Promise<void> {
+    const now = new Map((await this.#reader.list()).map(({ path, kind, size }) => [path, kind === 'file' ? size : -1]))
+    for (const path of new Set([...this.#seen.keys(), ...now.keys()]))
+      if (this.#seen.get(path) !== now.get(path)) this.#error('BagChanged', 'changed while the bag was read', path)
   }
 
   async #hash(file: string, algorithms: readonly Algorithm[]): Promise<Readonly<Record<string, string>>> {

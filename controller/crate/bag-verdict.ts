@@ -35,6 +35,7 @@ export type BagProblemCode =
   | 'PayloadCorrupt'
   | 'PayloadSizeDiffers'
   | 'TooManyFiles'
+  | 'BagChanged'
   // bag-info.txt
   | 'InfoLineInvalid'
   | 'OxumInvalid'

@@ -31,6 +31,8 @@ const notesFolder = '.cratewright'
 /** Bytes of a note. */
 const maxNote = 65_536
 const suffixes = { bag: '', review: '.review', work: '.work' } as const
+/** Milliseconds after which a half-written file is nobody's, in a folder that other controllers write to as well. */
+const staleAfter = 60_000
 /** Bytes of a file that is read into memory. */
 const maxRead = 67_108_864
 
@@ -67,9 +69,12 @@ export function openDirectoryStore(roots: { readonly staging: string; readonly p
       const found = present ? (await present.readFile('utf8')).trim() : ''
       if (found === owner) return
       if (found !== '') throw new CratewrightError('StorePathTaken', `the folders of ${name} are taken by ${found}`)
-      await writeFileWhole(file, `${owner}\n`, 0o640).catch(error => {
+      try {
+        await removeLeftovers(dirname(file), staleAfter)
+        await writeFileWhole(file, `${owner}\n`, 0o640)
+      } catch (error) {
         throw storeError(error, `claiming the folders of ${name}`)
-      })
+      }
     },
 
     prepare: (key, path) => makePlace(key, 'bag', path),
@@ -171,9 +176,12 @@ export function openDirectoryStore(roots: { readonly staging: string; readonly p
     async writeNote(path, content) {
       const parts = [notesFolder, ...pathParts(path)]
       const folder = await makeFolder(staging, parts.slice(0, -1))
-      await writeFileWhole(join(folder, parts.at(-1)!), content, 0o640).catch(error => {
+      try {
+        await removeLeftovers(folder, staleAfter)
+        await writeFileWhole(join(folder, parts.at(-1)!), content, 0o640)
+      } catch (error) {
         throw storeError(error, `writing ${path}`)
-      })
+      }
     },
 
     location: (key, where) => join(at[where], ...releaseParts(key)),

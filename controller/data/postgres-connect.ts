@@ -207,7 +207,12 @@ export function sourceError(error: unknown, target: SourceTarget): CratewrightEr
 /** PostgreSQL documentation, appendix A. */
 function ofSqlState(state: string, place: string): CratewrightError {
   const inBrackets = `(SQLSTATE ${state})`
-  if (/^(08|57P0|53300)/.test(state)) {
+  if (state === '53300') {
+    return new CratewrightError('SourceUnreachable', `${place} has no connection to spare ${inBrackets}`, {
+      todo: 'Raise the connection limit of the server or of the reader, or lower maxConnections of the SourceConnection.',
+    })
+  }
+  if (/^(08|57P0)/.test(state)) {
     return new CratewrightError('SourceUnreachable', `${place} takes no connection or ended it ${inBrackets}`)
   }
   if (state.startsWith('28')) {
@@ -218,6 +223,10 @@ function ofSqlState(state: string, place: string): CratewrightError {
   }
   if (state === '3D000')
     return new CratewrightError('SourceFailed', `${place}: there is no such database ${inBrackets}`)
-  if (state === '42501') return new CratewrightError('SourceFailed', `${place} refuses to read this ${inBrackets}`)
+  if (state === '42501') {
+    return new CratewrightError('SourceFailed', `${place} refuses to read this ${inBrackets}`, {
+      todo: 'Ask the owner of the data for the right to read it.',
+    })
+  }
   return new CratewrightError('SourceFailed', `${place} failed ${inBrackets}`)
 }

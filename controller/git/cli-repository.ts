@@ -128,7 +128,7 @@ class CliRepository implements GitRepository {
         await this.#mirror.exclusive(signal, async () => {
           const here = await this.#infos(blobs, signal)
           const missing = [...new Set(blobs)].filter(oid => !here.has(oid))
-          if (missing.length > 0) await this.#mirror.fetchBlobs(missing, signal)
+          if (missing.length > 0) await this.#mirror.fetchBlobs(missing, maxBytes, signal)
         })
       }
       return await this.#contents(blobs, 'blob', maxBytes, signal)
@@ -183,8 +183,12 @@ class CliRepository implements GitRepository {
       let paths: string[] = []
       for (const token of pathsIn(output)) {
         // Git puts a line feed before the first path of a commit.
-        if (!token.startsWith('\x01')) paths.push(token.replace(/^\n/, ''))
-        else touched.set(token.slice(1), (paths = []))
+        if (!token.startsWith('\x01')) {
+          paths.push(token.replace(/^\n/, ''))
+          continue
+        }
+        paths = []
+        touched.set(token.slice(1), paths)
       }
       return touched
     })

@@ -172,6 +172,7 @@ export class GitCommand {
   async remote(args: readonly string[], options: CallOptions): Promise<RunResult> {
     const { remote, resolve } = this.#options
     const addresses = remote.host === '' ? undefined : await resolve?.(remote.host)
+    if (addresses?.length === 0) throw new CratewrightError('GitUnreachable', `${remote.host} has no address`)
     const env = { GIT_ALLOW_PROTOCOL: remote.transport, ...options.env }
     try {
       if (remote.transport === 'ssh') return await this.#overSsh(args, addresses, env, options)

@@ -4,7 +4,7 @@ import { type RunResult, run } from '../runtime/process.ts'
 
 interface WorkTreeOptions {
   readonly signal: AbortSignal
-  readonly input?: Uint8Array
+  readonly input?: Uint8Array | AsyncIterable<Uint8Array>
   /** True for `push` and `fetch`: the person's own credentials and SSH settings are used. */
   readonly asPerson?: boolean
   /** An index of our own, so that what the person has staged stays theirs. */

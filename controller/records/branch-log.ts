@@ -59,7 +59,8 @@ export function branchEntryOf(
   const content = encodeEntry(entry)
   const name = branchEntryFile(entry)
   const { reason } = decodeCanonical('BranchEntry', name, content, branchEntryFile)
-  if (reason) throw new CratewrightError('RecordInvalid', `an entry is not written, for no one could read it: ${reason}`)
+  if (reason)
+    throw new CratewrightError('RecordInvalid', `an entry is not written, for no one could read it: ${reason}`)
   return { entry, path: `log/${name}`, content }
 }
 
@@ -74,7 +75,8 @@ export function readBranchLog(files: ReadonlyMap<string, Uint8Array>): { history
     const { entry, reason } = decodeCanonical('BranchEntry', name, content, branchEntryFile)
     if (!entry) return fail(`log/${name}: ${reason}`)
     const last = entries.at(-1)
-    if (entry.number !== entries.length + 1) return fail(`log/${name}: entry ${entries.length + 1} is missing before it`)
+    if (entry.number !== entries.length + 1)
+      return fail(`log/${name}: entry ${entries.length + 1} is missing before it`)
     if (entry.previous !== head) return fail(`log/${name}: names another entry as the one before it`)
     if (last && entry.time < last.time) return fail(`log/${name}: is older than the entry before it`)
     entries.push(entry)

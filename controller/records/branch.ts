@@ -7,9 +7,17 @@ import { CratewrightError } from '../runtime/errors.ts'
 import type { SshPublicKey } from '../runtime/ssh-key.ts'
 import { type BranchDraft, type BranchEntry, type BranchFrame, branchEntryOf, readBranchLog } from './branch-log.ts'
 import { recordsIdentity } from './identity.ts'
-import { type DeclaredSigner, type ForeignCommit, judgeLine, knownNode, type Line, type LineNode, signersAfter } from './line.ts'
+import {
+  type DeclaredSigner,
+  judgeLine,
+  knownNode,
+  type Line,
+  type LineNode,
+  signersAfter,
+} from './line.ts'
 import { branchLogAt, lineRoom, readLine } from './line-reader.ts'
 import type { RecordsMemory, Remembered } from './memory.ts'
+import { bringBlobs, described, forged, maxListed, noBeginning, rewritten, rotateAdvice } from './repair.ts'
 
 export interface RecordsTrust {
   /** What an admin declared; empty: the own key, and whichever key's rotations lead to it. */
@@ -36,16 +44,7 @@ export interface RecordsWriter {
 /** Answers to foreign commits in a minute: who pushes them in a loop shall not make the controller write in a loop. */
 const maxAnswers = 5
 const answersWithin = 60_000
-/** What an entry lists of a foreign push; the rest is only counted. */
-const maxListed = 20
-const maxListedPaths = 50
 const maxTries = 5
-/** Blobs that are brought here at once, and bytes of each: those of a release's files, which are small in Git. */
-const blobChunk = 200
-const maxBlob = 64 * 1024 * 1024
-
-const rotateAdvice =
-  'If the controller has a new key, run `cratewright keys rotate` with the old one first. Otherwise correct `records.signers`.'
 
 export class RecordsBranch {
   readonly repository: GitRepository
@@ -127,7 +126,10 @@ export class RecordsBranch {
   }
 
   /** Writes an entry of the branch's own log, on whatever the tip is by then. `draftOf`: undefined where it is there already. */
-  async note(draftOf: (branch: RecordsBranch) => BranchDraft | undefined, signal: AbortSignal): Promise<Oid | undefined> {
+  async note(
+    draftOf: (branch: RecordsBranch) => BranchDraft | undefined,
+    signal: AbortSignal,
+  ): Promise<Oid | undefined> {
     return this.#inTurn(async () => {
       for (let tries = 0; tries < maxTries; tries++) {
         const tip = await this.#settle(await this.#resolve(signal), signal)
@@ -206,17 +208,17 @@ export class RecordsBranch {
   async #answer(tip: Oid, line: Line, lost: readonly Oid[], signal: AbortSignal): Promise<LineNode | undefined> {
     const { good } = line
     const usable = await this.#acceptance()
-    if (lost.length > 0 && good?.oid !== tip && usable !== tip) throw this.#rewritten(tip, lost)
-    if (!good) throw this.#noBeginning(line)
+    if (lost.length > 0 && good?.oid !== tip && usable !== tip) throw rewritten(this.ref, tip, lost, this.#trust.accept)
+    if (!good) throw noBeginning(this.ref, line, this.#trust.root)
     if (good.oid !== tip) {
-      if (lost.length > 0) throw this.#forged(line, good)
+      if (lost.length > 0) throw forged(this.ref, line, good)
       await this.#restore(tip, line, good, usable, signal)
       return undefined
     }
     this.#checkOwn(good)
     if (lost.length > 0) {
       const noted = line.nodes.some(({ entry }) => entry?.accept?.commit === usable)
-      if (usable === undefined || (tip !== usable && !noted)) throw this.#rewritten(tip, lost)
+      if (usable === undefined || (tip !== usable && !noted)) throw rewritten(this.ref, tip, lost, this.#trust.accept)
       if (this.#writer && !noted) {
         const platform = this.#writer.platform()
         const accept = { commit: usable, lost: lost.slice(0, maxListed), ...(platform ? { platform } : {}) }
@@ -236,7 +238,7 @@ export class RecordsBranch {
   async #restore(tip: Oid, line: Line, good: LineNode, usable: Oid | undefined, signal: AbortSignal): Promise<void> {
     const { foreign } = line
     const writer = this.#writer
-    if (!writer) throw this.#forged(line, good)
+    if (!writer) throw forged(this.ref, line, good)
     this.#checkOwn(good)
     const known = await this.#known()
     const behind = await this.#notIn(good.oid, known, signal)
@@ -245,7 +247,7 @@ export class RecordsBranch {
     // What counted before and does not now was not written by a stranger: an admin has changed who signs, and says from where.
     const named = usable === good.oid
     if (!named && (behind.length > 0 || (known.length === 0 && ours))) {
-      throw this.#forged(line, good, {
+      throw forged(this.ref, line, good, {
         todo: `Check \`records.signers\`. To take back everything behind the last commit that counts, declare records.accept: ${good.oid}.`,
       })
     }
@@ -257,8 +259,8 @@ export class RecordsBranch {
       })
     }
     const unanswered = foreign.filter(({ answer }) => answer === undefined)
-    await this.#bring(good.oid, tip, signal)
-    const restore = { good: good.oid, ...(await this.#described(good.oid, tip, unanswered, signal)) }
+    await bringBlobs(this.repository, good.oid, tip, signal)
+    const restore = { good: good.oid, ...(await described(this.repository, good.oid, tip, unanswered, signal)) }
     const next = await this.#push(tip, good, { action: 'restore', restore }, signal)
     if (next === undefined) return
     this.#answers = [...this.#answers, now]
@@ -269,25 +271,6 @@ export class RecordsBranch {
       this.#good = undefined
     }
     writer.changed?.()
-  }
-
-  /** Blobs of the last good tree, which the pushed pack may have to hold: the mirror has only those that were read. */
-  async #bring(good: Oid, tip: Oid, signal: AbortSignal): Promise<void> {
-    const wanted = new Set(await this.repository.changed(good, tip, signal))
-    const listed = await this.repository.list(good, '', signal)
-    const blobs = listed.filter(({ path, mode }) => wanted.has(path) && mode.startsWith('100')).map(({ oid }) => oid)
-    for (let at = 0; at < blobs.length; at += blobChunk)
-      await this.repository.read(blobs.slice(at, at + blobChunk), maxBlob, signal)
-  }
-
-  async #described(good: Oid, tip: Oid, foreign: readonly ForeignCommit[], signal: AbortSignal) {
-    const paths = await this.repository.changed(good, tip, signal)
-    return {
-      count: foreign.length,
-      commits: foreign.slice(-maxListed).map(({ oid, reason }) => ({ commit: oid, reason: plain(reason) })),
-      pathCount: paths.length,
-      ...(paths.length > 0 ? { paths: paths.slice(0, maxListedPaths).map(plain) } : {}),
-    }
   }
 
   /** A commit on `tip` with the tree of `base` and one more entry; undefined where somebody else was faster. */
@@ -397,38 +380,6 @@ export class RecordsBranch {
     )
   }
 
-  #noBeginning({ foreign }: Line): CratewrightError {
-    const { root } = this.#trust
-    const [first] = foreign
-    if (root !== undefined && first?.reason === 'is another first commit') {
-      return new CratewrightError('RecordsRewritten', `${this.ref} begins at ${first.oid}, and records.root declares ${root}`)
-    }
-    return new CratewrightError('RecordForged', `commit ${first?.oid} on ${this.ref} ${first?.reason}`, {
-      todo: rotateAdvice,
-    })
-  }
-
-  #forged({ foreign }: Line, good: LineNode, detail: { todo?: string } = {}): CratewrightError {
-    const first = foreign.find(({ answer }) => answer === undefined)
-    return new CratewrightError(
-      'RecordForged',
-      `commit ${first?.oid} on ${this.ref} ${first?.reason}; the last commit that counts is ${good.oid}`,
-      detail,
-    )
-  }
-
-  #rewritten(tip: Oid, lost: readonly Oid[]): CratewrightError {
-    const { accept } = this.#trust
-    const again = accept === tip ? '; records.accept names it, and was used before' : ''
-    return new CratewrightError(
-      'RecordsRewritten',
-      `${this.ref} is at ${tip}, which does not descend from ${lost[0]}, the commit last known${again}`,
-      again
-        ? { todo: 'Find out what happened. To accept it again, remove `records.accept`, let the controller look, and set it again.' }
-        : {},
-    )
-  }
-
   async #descends(ancestor: Oid, descendant: Oid, signal: AbortSignal): Promise<boolean> {
     if (ancestor === descendant) return true
     return this.repository.isAncestor(ancestor, descendant, signal).catch(error => {
@@ -437,9 +388,4 @@ export class RecordsBranch {
       throw error
     })
   }
-}
-
-/** Names and reasons are whatever a stranger chose: one line, and short. */
-function plain(text: string): string {
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\ufeff]/g, '\ufffd').slice(0, 300).toWellFormed()
 }

@@ -94,7 +94,17 @@ export function knownNode(
   // Without declared signers and rotations, the first commit's signer is the own key: it was checked before.
   const added = rotated.added.size === 0 && signers.length === 0 ? new Map([[own.fingerprint, own]]) : rotated.added
   const { oid, log, history } = commit
-  return { oid, parents: [], depth: 0, before: undefined, signer: undefined, log, history, signing: { ...rotated, added }, entry: undefined }
+  return {
+    oid,
+    parents: [],
+    depth: 0,
+    before: undefined,
+    signer: undefined,
+    log,
+    history,
+    signing: { ...rotated, added },
+    entry: undefined,
+  }
 }
 
 /** @param commits all that are reachable from the tip and not from `start`, parents before children */
@@ -145,11 +155,24 @@ async function judgeCommit(
   const [parent] = parents
   if (parent === undefined) {
     if (!begins || (trust.root !== undefined && oid !== trust.root)) return 'is another first commit'
-    const first = { added: new Map(trust.signers.length === 0 ? [[key.fingerprint, key]] : []), retired: new Set<string>() }
+    const first = {
+      added: new Map(trust.signers.length === 0 ? [[key.fingerprint, key]] : []),
+      retired: new Set<string>(),
+    }
     const signing = { ...first, passed: passedBy(new Set(), oid, trust) }
     if (!signs(key, oid, { ...signing, passed: new Set() }, trust)) return notSigner(key, signing)
     if (log !== undefined) return 'is a first commit with a log'
-    return { oid, parents, depth: 1, before: undefined, signer: key, log, history: emptyBranchHistory, signing, entry: undefined }
+    return {
+      oid,
+      parents,
+      depth: 1,
+      before: undefined,
+      signer: key,
+      log,
+      history: emptyBranchHistory,
+      signing,
+      entry: undefined,
+    }
   }
   const above = nodes.get(parent)
   const unchangedLog = above !== undefined && above.log === log
@@ -165,7 +188,17 @@ async function judgeCommit(
   if (reason) return reason
   const rotated = entry ? rotatedBy(before.signing, entry) : before.signing
   const signing = { ...rotated, passed: passedBy(rotated.passed, oid, trust) }
-  return { oid, parents, depth: before.depth + 1, before, signer: key, log, history: noted?.history ?? before.history, signing, entry }
+  return {
+    oid,
+    parents,
+    depth: before.depth + 1,
+    before,
+    signer: key,
+    log,
+    history: noted?.history ?? before.history,
+    signing,
+    entry,
+  }
 }
 
 /** Why what a commit notes about the branch cannot be so. */
@@ -194,7 +227,12 @@ async function noteDefect(
 }
 
 /** Does this key sign at this commit, behind what `signing` says? */
-function signs({ fingerprint }: SshPublicKey, oid: Oid, { added, retired, passed }: Signing, trust: LineTrust): boolean {
+function signs(
+  { fingerprint }: SshPublicKey,
+  oid: Oid,
+  { added, retired, passed }: Signing,
+  trust: LineTrust,
+): boolean {
   if (retired.has(fingerprint)) return false
   const declared = trust.signers.filter(({ key }) => key.fingerprint === fingerprint)
   if (declared.length === 0) return added.has(fingerprint)

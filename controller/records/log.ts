@@ -6,6 +6,7 @@
 import type { BranchEntry, Classes } from '../../schemas/generated/types.ts'
 import type { EntryDraft, History, LogEntry } from '../engine/kind.ts'
 import { canonicalJson, sha256Hex } from '../runtime/canonical.ts'
+import type { SourceDocument } from '../schema/text.ts'
 import { validate } from '../schema/validate.ts'
 import { parseYaml } from '../schema/yaml.ts'
 
@@ -37,14 +38,16 @@ export interface EntryFrame {
 /** The entry that a draft becomes behind this history. */
 export function entryOf(history: History, draft: EntryDraft, frame: EntryFrame): LogEntry {
   const { time, ...rest } = frame
-  return {
+  const entry = {
     log: 'cratewright.dev/log/v1',
     number: history.entries.length + 1,
     previous: history.head,
     time: latest(time.toISOString(), history.entries.at(-1)?.time),
     ...rest,
     ...draft,
-  } as LogEntry
+  }
+  // As it is read from the log later, its keys in the same order: what is projected from it now and then is the same to the byte.
+  return JSON.parse(canonicalJson(entry)) as LogEntry
 }
 
 export function appended(history: History, entry: LogEntry): History {
@@ -113,14 +116,40 @@ export function decodeCanonical<Name extends 'LogEntry' | 'BranchEntry'>(
   content: Uint8Array,
   fileOf: (entry: Classes[Name]) => string,
 ): { entry?: Classes[Name]; reason?: string } {
-  const parsed = parseYaml(content, name, { bytes: maxEntryBytes, nodes: 2_000_000 })
-  const document = parsed.documents[0]
-  if (!document || parsed.problems.length > 0) return { reason: parsed.problems[0]?.message ?? 'is empty' }
+  const quick = plainJson(content, name)
+  const parsed = quick ? undefined : parseYaml(content, name, { bytes: maxEntryBytes, nodes: 2_000_000 })
+  const document = quick ?? parsed?.documents[0]
+  if (!document || (parsed?.problems.length ?? 0) > 0) return { reason: parsed?.problems[0]?.message ?? 'is empty' }
   const { value, problems } = validate<Classes[Name]>(type, document)
   if (!value) return { reason: problems[0]?.message ?? 'is not a log entry' }
   if (!Buffer.from(content).equals(encodeEntry(value))) return { reason: 'its bytes are not canonical' }
   if (fileOf(value) !== name) return { reason: `says that it is ${fileOf(value)}` }
   return { entry: value }
+}
+
+/** Entries that everybody reads alike, and ten times faster; what is odd in any way goes to the parser that has limits. */
+const odd = /\\u|[^\x20-\x7e\n]|__proto__|\d{16}|[:,[]-?\d[\d.]*[eE]/
+const quickBytes = 256 * 1024
+
+/** Undefined: odd. The bytes are compared with the canonical form afterwards, so that doubled keys and spaces show. */
+function plainJson(content: Uint8Array, file: string): SourceDocument | undefined {
+  const text = content.byteLength > quickBytes ? '' : Buffer.from(content).toString('latin1')
+  if (text === '' || odd.test(text) || deepest(text) > 32) return undefined
+  try {
+    return { value: JSON.parse(text), at: () => ({ file }) }
+  } catch {
+    return undefined
+  }
+}
+
+function deepest(text: string): number {
+  let depth = 0
+  let most = 0
+  for (const character of text.replace(/"(?:[^"\\]|\\.)*"/g, '')) {
+    if (character === '{' || character === '[') most = Math.max(most, ++depth)
+    else if (character === '}' || character === ']') depth--
+  }
+  return most
 }
 
 function linkDefect(history: History, entry: LogEntry): string | undefined {

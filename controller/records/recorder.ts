@@ -78,7 +78,7 @@ const staleAfter = 5_000
 export class GitRecorder implements Recorder {
   readonly #options: RecorderOptions
   readonly #held = new Map<string, Held>()
-  readonly #tips = new Map<RecordsBranch, { tip: Oid | undefined; at: number }>()
+  readonly #tips = new Map<RecordsBranch, { tip: Promise<Oid | undefined>; at: number }>()
   readonly #statuses = new Map<string, string>()
   readonly #unwritten = new Map<string, () => Promise<void>>()
   #flushing: Promise<unknown> = Promise.resolve()
@@ -245,13 +245,16 @@ export class GitRecorder implements Recorder {
 
   async #load(resource: Resource, signal: AbortSignal): Promise<Held> {
     const { branch } = this.#space(resource)
-    const known = this.#tips.get(branch)
     const now = performance.now()
-    let tip = known?.tip
+    let known = this.#tips.get(branch)
     if (!known || now - known.at > staleAfter) {
-      tip = await branch.tip(signal)
-      this.#tips.set(branch, { tip, at: now })
+      // All who ask meanwhile share the answer; an error is nobody's answer.
+      const asked = { tip: branch.tip(signal), at: now }
+      asked.tip.catch(() => this.#tips.get(branch) === asked && this.#tips.delete(branch))
+      this.#tips.set(branch, asked)
+      known = asked
     }
+    const tip = await known.tip
     const held = this.#held.get(resource.key)
     if (held && !(await this.#movedUnderUs(resource, held, tip, signal))) return held
     const fresh = await readProject(branch, tip, resource.name, signal)

@@ -5,7 +5,14 @@ import type { GitRepository, Oid, TreeEntry } from '../git/repository.ts'
 import { asCratewrightError } from '../runtime/errors.ts'
 import type { SshPublicKey } from '../runtime/ssh-key.ts'
 import { type BranchEntry, rotatedKey } from './branch-log.ts'
-import { type DeclaredSigner, type ForeignCommit, judgeLine, type LineNode, signersAt, standsOnForeign } from './line.ts'
+import {
+  type DeclaredSigner,
+  type ForeignCommit,
+  judgeLine,
+  type LineNode,
+  signersAt,
+  standsOnForeign,
+} from './line.ts'
 import { lineRoom, readLine } from './line-reader.ts'
 import { maxEntryBytes, readLog } from './log.ts'
 
@@ -69,7 +76,9 @@ export async function verifyCommits(
     ...declared.flatMap(({ key, from, until }) =>
       [from, until]
         .filter(oid => oid !== undefined && !nodes.some(node => node.oid === oid))
-        .map(oid => note(`signer ${key.fingerprint}`, `has a range that names ${oid}, which is no commit of the records`)),
+        .map(oid =>
+          note(`signer ${key.fingerprint}`, `has a range that names ${oid}, which is no commit of the records`),
+        ),
     ),
   ]
   const groups = new Map<string, readonly SshPublicKey[]>()
@@ -130,8 +139,7 @@ async function addedBy(
 ): Promise<ReadonlyMap<string, LineNode>> {
   const touched = await repository.touched({ tip, globs: ['projects/*/log/*'], how: 'added' }, signal)
   const added = new Map<string, LineNode>()
-  for (const node of nodes)
-    for (const path of touched.get(node.oid) ?? []) if (!added.has(path)) added.set(path, node)
+  for (const node of nodes) for (const path of touched.get(node.oid) ?? []) if (!added.has(path)) added.set(path, node)
   return added
 }
 

@@ -2,7 +2,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { open, readdir, rename, rm } from 'node:fs/promises'
+import { lstat, open, readdir, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 
 const temporaryName = /^\.cratewright-[0-9a-f]{16}\.tmp$/
@@ -38,13 +38,29 @@ export async function readStart(path: string, maxBytes: number): Promise<Buffer>
   return Buffer.concat(chunks).subarray(0, maxBytes)
 }
 
-/** Removes what `writeFileWhole` left in this folder when it was killed. For whoever alone writes there. */
-export async function removeLeftovers(folder: string): Promise<void> {
+/**
+ * Removes what `writeFileWhole` left in this folder when it was killed. For whoever alone writes there; where others do too,
+ * `olderThan` milliseconds spares what they are writing now.
+ */
+export async function removeLeftovers(folder: string, olderThan = 0): Promise<void> {
   const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return []
     throw error
   })
-  for (const name of names) if (temporaryName.test(name)) await rm(join(folder, name), { force: true })
+  for (const name of names.filter(name => temporaryName.test(name))) {
+    const path = join(folder, name)
+    if (olderThan > 0 && Date.now() - ((await modified(path)) ?? 0) < olderThan) continue
+    await rm(path, { force: true })
+  }
+}
+
+/** Milliseconds since 1970; undefined where it is gone meanwhile. */
+async function modified(path: string): Promise<number | undefined> {
+  const stats = await lstat(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined
+    throw error
+  })
+  return stats?.mtimeMs
 }
 
 /** A new name is on disk only when its folder is. */

@@ -34,14 +34,18 @@ describe('a controller whose key is rotated', () => {
 
   const old = () => world.controller.key.public.fingerprint
   const tip = () => git(world.bare('projects'), 'rev-parse', branch)
-  const rotate = (...more: string[]) => world.cratewright('keys', 'rotate', '--new', join(world.folder, 'next-key'), ...more)
+  const rotate = (...more: string[]) =>
+    world.cratewright('keys', 'rotate', '--new', join(world.folder, 'next-key'), ...more)
 
   it('shows its key, its root and what each Repository declares', async () => {
     const { code, out } = await world.cratewright('keys', 'show')
     assert.equal(code, 0)
     assert.match(out, new RegExp(`fingerprint  ${old().replaceAll(/[+/]/g, '.')}`))
     assert.match(out, new RegExp(`root         ${world.root}`))
-    assert.match(out, /Repository projects: records at [0-9a-f]{40}\n {2}declared root .*\n {2}declared signer .*\n {2}signs now/)
+    assert.match(
+      out,
+      /Repository projects: records at [0-9a-f]{40}\n {2}declared root .*\n {2}declared signer .*\n {2}signs now/,
+    )
   })
 
   it('is not rotated while another process holds its folder, without a new key, or to the same', async () => {
@@ -109,7 +113,11 @@ describe('a controller that is gone for good', () => {
         const at = { platform: commits.get('platform')!, projects: commits.get('projects')! }
         // As if it had been killed in the middle: begun, and no outcome.
         const signal = new AbortController().signal
-        const { digests = {}, generation = 1, release = 1 } = (await recorder.history(resource, signal))?.entries[0] ?? {}
+        const {
+          digests = {},
+          generation = 1,
+          release = 1,
+        } = (await recorder.history(resource, signal))?.entries[0] ?? {}
         const begun = { action: 'validate', event: 'started', commits: at, digests, generation, release } as const
         await recorder.append(resource, [begun], signal)
       },
@@ -193,7 +201,10 @@ describe('a vandal on the records branch', () => {
     assert.equal(phaseOf(statuses.get('calm')), 'Staged')
     const { ready, reason, message } = statuses.get('projects')?.report ?? {}
     assert.deepEqual([ready, reason], [true, 'RecordForged'])
-    assert.match(message ?? '', new RegExp(`commit ${forged} on refs/heads/cratewright/records did not come from the controller`))
+    assert.match(
+      message ?? '',
+      new RegExp(`commit ${forged} on refs/heads/cratewright/records did not come from the controller`),
+    )
     const { code, out, err } = await world.cratewright('verify', await world.auditor('after'))
     assert.equal(code, 0, out + err)
     assert.match(out, new RegExp(`note: commit ${forged}: is not signed: it was undone by [0-9a-f]{40}`))

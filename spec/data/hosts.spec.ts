@@ -53,6 +53,17 @@ describe('the check of a host', () => {
     }
   })
 
+  it('gives back every address that it looked at, and refuses the host where one of them is not public', async () => {
+    const names: Record<string, string[]> = {
+      'warehouse.example': ['93.184.216.34', '2606:2800:220:1:248:1893:25c8:1946'],
+      'mixed.example': ['93.184.216.34', '169.254.169.254'],
+    }
+    const lookup = async (host: string) =>
+      (names[host] ?? []).map(address => ({ address, family: address.includes(':') ? 6 : 4 }))
+    assert.deepEqual(await checkHost('warehouse.example', { ...none, lookup }), names['warehouse.example'])
+    await assert.rejects(checkHost('mixed.example', { ...none, lookup }), { code: 'HostNotAllowed' })
+  })
+
   it('says when a name is not known, and when a network is none', async () => {
     await assert.rejects(checkHost('no-such-host.invalid', none), { code: 'SourceUnreachable' })
     for (const network of ['10.0.0.0', '10.0.0.0/33', 'x/8', '::/129', '10.0.0.0/-1']) {

@@ -85,13 +85,30 @@ describe('a connection to PostgreSQL', () => {
       )
       await describeNothing({ ...at, tls: 'verify-full', ca, host: 'localhost' })
       await describeNothing({ ...at, tls: 'verify-ca', ca })
+      // Held to an address, and still certain of the name.
+      const pinned = { ...at, tls: 'verify-full', ca, addresses: ['127.0.0.1'] } as const
+      await describeNothing({ ...pinned, host: 'warehouse.invalid' })
       const untrusted = { code: 'SourceUnreachable', message: /no trusted TLS/ }
       await assert.rejects(describeNothing({ ...at, tls: 'verify-full', ca }), untrusted)
       await assert.rejects(describeNothing({ ...at, tls: 'verify-full', host: 'localhost' }), untrusted)
       await assert.rejects(describeNothing({ ...at, tls: 'verify-ca' }), untrusted)
+      await assert.rejects(describeNothing({ ...pinned, host: 'other.invalid' }), untrusted)
     } finally {
       await own.stop()
     }
+  })
+
+  it('goes to the addresses that were checked, whatever the name stands for by then', async () => {
+    // No resolver knows the name, and nobody listens at the first address.
+    const at = { ...reader, host: 'warehouse.invalid', addresses: ['127.0.0.9', '127.0.0.1'] }
+    await describeNothing(at)
+    await assert.rejects(describeNothing({ ...at, addresses: ['127.0.0.9'] }), {
+      code: 'SourceUnreachable',
+      message: /warehouse\.invalid:\d+\/data_spec cannot be reached/,
+    })
+    await assert.rejects(describeNothing({ ...at, host: 'localhost', addresses: ['127.0.0.9'] }), {
+      code: 'SourceUnreachable',
+    })
   })
 
   it('never falls back to plain text', async () => {
@@ -104,11 +121,11 @@ describe('a connection to PostgreSQL', () => {
   })
 })
 
-/** Self-signed, for `localhost` alone. */
+/** Self-signed, for `localhost` and `warehouse.invalid` alone. */
 function certificate(folder: string): { key: string; certificate: string } | undefined {
   const key = join(folder, 'key.pem')
   const file = join(folder, 'certificate.pem')
-  const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost']
+  const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,DNS:warehouse.invalid']
   const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-x509', '-days', '2']
   const { status } = spawnSync('openssl', ['req', ...kind, '-keyout', key, '-out', file, ...subject], {
     stdio: 'ignore',

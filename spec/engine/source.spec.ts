@@ -128,6 +128,24 @@ describe('a source', () => {
     assert.equal(await source.confirm(never), true)
   })
 
+  it('asks the server once for all who want to know at the same time, and anew for who asks later', async () => {
+    const { world, source } = lab
+    await pushFiles(world, { 'a.json': json('Other') })
+    await source.look(never)
+    const asking = mock.method(source.repository, 'resolve')
+    const first = source.confirm(never)
+    await Promise.resolve()
+    await new Promise(resolve => setTimeout(resolve, 1))
+    // The first question is under way: what it finds may be older than the others' asking.
+    const others = Array.from({ length: 20 }, () => source.confirm(never))
+    assert.deepEqual(await Promise.all([first, ...others]), Array(21).fill(true))
+    assert.equal(asking.mock.callCount(), 2)
+    await pushFiles(world, { 'a.json': json('Other', { n: 2 }) })
+    assert.equal(await source.confirm(never), false)
+    assert.equal(asking.mock.callCount(), 3)
+    asking.mock.restore()
+  })
+
   it('is watched until it is told to stop', async () => {
     const { world, source } = lab
     const stop = new AbortController()

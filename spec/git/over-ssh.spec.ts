@@ -138,7 +138,8 @@ describe('a repository over SSH', () => {
       },
     })
     assert.equal(await repository.resolve(main, never), tip)
-    assert.deepEqual(asked, ['rebind.invalid'])
+    await assert.rejects(repository.resolve(main, never), { code: 'GitUnreachable', message: /has no address/ })
+    assert.deepEqual(asked, ['rebind.invalid', 'rebind.invalid'])
   })
 
   it('leaves no private key behind, and removes what a killed process left', async () => {

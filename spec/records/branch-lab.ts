@@ -84,7 +84,10 @@ export class BranchLab {
     // Others have pushed since; what was only made here is not there.
     if (parent !== undefined) await this.repository.fetch(ref, parent, never).catch(() => undefined)
     const what = parent === undefined ? recordsRoot : { message: 'More', time: new Date(1e12) }
-    return this.repository.commit({ parent, files: changes, ...what, identity: recordsIdentity, sign: signer(key) }, never)
+    return this.repository.commit(
+      { parent, files: changes, ...what, identity: recordsIdentity, sign: signer(key) },
+      never,
+    )
   }
 
   async line(length: number, from?: string, key = this.key): Promise<string[]> {

@@ -54,15 +54,30 @@ describe('the log of a records branch', () => {
       change(copy)
       return readBranchLog(copy).reason ?? 'is fine'
     }
-    assert.match(with_(copy => copy.delete(first)), /000002-accept-noted\.json: entry 1 is missing/)
-    assert.match(with_(copy => copy.delete(second)), /000003-accept-noted\.json: entry 2 is missing/)
+    assert.match(
+      with_(copy => copy.delete(first)),
+      /000002-accept-noted\.json: entry 1 is missing/,
+    )
+    assert.match(
+      with_(copy => copy.delete(second)),
+      /000003-accept-noted\.json: entry 2 is missing/,
+    )
     assert.match(
       with_(copy => copy.set(second, Buffer.from(bytes(second).toString().replace('one', 'two')))),
       /000003-accept-noted\.json: names another entry/,
     )
-    assert.match(with_(copy => copy.set('000002-again-noted.json', bytes(second))), /says that it is/)
-    assert.match(with_(copy => copy.set(third, Buffer.from(`${bytes(third)} `))), /not canonical/)
-    assert.match(with_(copy => copy.set('notes.txt', Buffer.from('hello'))), /notes\.txt/)
+    assert.match(
+      with_(copy => copy.set('000002-again-noted.json', bytes(second))),
+      /says that it is/,
+    )
+    assert.match(
+      with_(copy => copy.set(third, Buffer.from(`${bytes(third)} `))),
+      /not canonical/,
+    )
+    assert.match(
+      with_(copy => copy.set('notes.txt', Buffer.from('hello'))),
+      /notes\.txt/,
+    )
   })
 
   it('has no entry without what its action is about', () => {
@@ -78,7 +93,11 @@ describe('the log of a records branch', () => {
 describe('a rotation', () => {
   const entryWith = (change: object) => {
     const { entry } = branchEntryOf(emptyBranchHistory, rotate, frame(1))
-    return { ...entry, ...change, rotate: { ...entry.rotate!, ...('rotate' in change ? (change.rotate as object) : {}) } }
+    return {
+      ...entry,
+      ...change,
+      rotate: { ...entry.rotate!, ...('rotate' in change ? (change.rotate as object) : {}) },
+    }
   }
 
   it('is agreed to by the new key', () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import type { RecordsBranch } from '../../controller/records/branch.ts'
+import { branchEntryOf, emptyBranchHistory } from '../../controller/records/branch-log.ts'
 import { never } from '../git/world.ts'
 import { git } from '../support/git-server.ts'
 import { BranchLab, newKey, type Places, ref } from './branch-lab.ts'
@@ -19,7 +20,11 @@ describe('foreign commits on a records branch', () => {
   beforeEach(async () => {
     lab = await BranchLab.make()
     const [root] = await lab.line(1)
-    good = await lab.commit(root, lab.key, { [entry]: 'one', 'status/x.json': 'true', 'projects/a/releases/1/bag/a': '1' })
+    good = await lab.commit(root, lab.key, {
+      [entry]: 'one',
+      'status/x.json': 'true',
+      'projects/a/releases/1/bag/a': '1',
+    })
     await lab.place(good)
   })
 
@@ -29,7 +34,11 @@ describe('foreign commits on a records branch', () => {
     'that changes a released file': { 'projects/a/releases/1/bag/a': '2' },
     'that adds files': { 'README.md': 'hello', 'projects/a/log/000002-publish-noted.json': 'forged' },
     'that notes an acceptance of its own': { 'log/000001-accept-noted.json': '{}' },
-    'that removes everything': { [entry]: undefined, 'status/x.json': undefined, 'projects/a/releases/1/bag/a': undefined },
+    'that removes everything': {
+      [entry]: undefined,
+      'status/x.json': undefined,
+      'projects/a/releases/1/bag/a': undefined,
+    },
   }
   for (const [what, files] of Object.entries(vandalism)) {
     it(`are taken back by one signed commit on top: one ${what}`, async () => {
@@ -79,7 +88,10 @@ describe('foreign commits on a records branch', () => {
       await git(lab.world.bare, 'update-ref', ref, merge)
       const one = lab.controller({ places: { own: { tip: good }, others: [] } })
       const tip = await one.tip(never)
-      assert.equal(await git(lab.world.bare, 'rev-parse', `${tip}:${entry}`), await git(lab.world.bare, 'rev-parse', `${good}:${entry}`))
+      assert.equal(
+        await git(lab.world.bare, 'rev-parse', `${tip}:${entry}`),
+        await git(lab.world.bare, 'rev-parse', `${good}:${entry}`),
+      )
       assert.equal(await lab.controller().tip(never), tip, 'and a new process sees that it was')
       await lab.place(good)
     }
@@ -91,10 +103,28 @@ describe('foreign commits on a records branch', () => {
     for (const content of [undefined, 'two']) {
       const own = await lab.commit(await lab.tip(), lab.key, { [entry]: content })
       await lab.place(own)
-      await fails(lab.controller({ write: false }), 'RecordForged', new RegExp(`${own}.*changes or removes a log entry`))
+      await fails(
+        lab.controller({ write: false }),
+        'RecordForged',
+        new RegExp(`${own}.*changes or removes a log entry`),
+      )
       await lab.controller({ places }).tip(never)
       assert.equal(await git(lab.world.bare, 'show', `${ref}:${entry}`), 'one')
     }
+  })
+
+  it('are those of a signer, too, where they say that they restore and do something else', async () => {
+    const content = (restored: string) => {
+      const actor = { type: 'controller', name: 'x', key: 'y' } as const
+      const restore = { good: restored, count: 1 }
+      const frame = { time: new Date(), instance: 'x', actor }
+      return branchEntryOf(emptyBranchHistory, { action: 'restore', restore }, frame)
+    }
+    const { path, content: bytes } = content(good)
+    const files = { [path]: Buffer.from(bytes).toString(), 'projects/a/releases/1/bag/a': '2' }
+    const lie = await lab.commit(good, lab.key, files)
+    await lab.place(lie)
+    await fails(lab.controller({ write: false }), 'RecordForged', new RegExp(`${lie}.*says that it restores ${good}`))
   })
 
   it('stay where they are for who only reads, and are named', async () => {
@@ -188,7 +218,11 @@ describe('a records branch that was rewritten', () => {
   it('is noticed by a new working folder, and by one from an old backup, through what stores remember', async () => {
     const [back, older, newest] = [commits[2]!, commits[1]!, { tip: commits[3]! }]
     await lab.place(back)
-    await fails(lab.controller({ places: { own: undefined, others: [newest] } }), 'RecordsRewritten', /does not descend/)
+    await fails(
+      lab.controller({ places: { own: undefined, others: [newest] } }),
+      'RecordsRewritten',
+      /does not descend/,
+    )
     await fails(lab.controller({ places: { own: { tip: older }, others: [newest] } }), 'RecordsRewritten', /descend/)
     // Without any store, what nobody remembers nobody misses.
     assert.equal(await lab.controller({ places: { own: { tip: older }, others: [] } }).tip(never), back)

@@ -25,10 +25,7 @@ describe('the key of a records branch', () => {
 
   function rotate(from: SshPrivateKey, to: SshPrivateKey, trust = {}): Promise<string | undefined> {
     const controller = lab.controller({ key: from, trust })
-    return controller.note(
-      ({ head = '' }) => ({ action: 'rotate', rotate: rotationTo(to, from.public, head) }),
-      never,
-    )
+    return controller.note(({ head = '' }) => ({ action: 'rotate', rotate: rotationTo(to, from.public, head) }), never)
   }
 
   for (const [what, trust] of [
@@ -72,8 +69,7 @@ describe('the key of a records branch', () => {
   })
 
   it('is not the one in the configuration before it was rotated to: the error says what to run', async () => {
-    for (const trust of [{}, undeclared])
-      await fails(lab.controller({ key: next, trust }), /cratewright keys rotate/)
+    for (const trust of [{}, undeclared]) await fails(lab.controller({ key: next, trust }), /cratewright keys rotate/)
   })
 
   it('is not rotated by who has none of it, nor to who did not agree, nor for another place', async () => {
@@ -119,18 +115,45 @@ describe('the key of a records branch', () => {
     const [a, b] = [lab.key.public, next.public]
     const look = (signers: { key: typeof a; from?: string; until?: string }[]) =>
       lab.controller({ key: next, trust: { signers }, write: false }).tip(never)
-    assert.equal(await look([{ key: a, until: last }, { key: b, from: first }]), tip)
-    assert.equal(await look([{ key: a, until: last }, { key: b, from: last }]), tip)
+    assert.equal(
+      await look([
+        { key: a, until: last },
+        { key: b, from: first },
+      ]),
+      tip,
+    )
+    assert.equal(
+      await look([
+        { key: a, until: last },
+        { key: b, from: last },
+      ]),
+      tip,
+    )
     const refused: [Parameters<typeof look>[0], string][] = [
-      [[{ key: a, until: start }, { key: b, from: first }], last],
-      [[{ key: a, until: last }, { key: b, from: tip }], first],
+      [
+        [
+          { key: a, until: start },
+          { key: b, from: first },
+        ],
+        last,
+      ],
+      [
+        [
+          { key: a, until: last },
+          { key: b, from: tip },
+        ],
+        first,
+      ],
       [[{ key: a }, { key: b, from: first, until: first }], tip],
     ]
     for (const [signers, commit] of refused)
       await assert.rejects(look(signers), (error: Error) => error.message.includes(`commit ${commit} `))
     // The same where judging begins behind the range's ends.
     const places: Places = { own: undefined, others: [] }
-    const signers = [{ key: a, until: last }, { key: b, from: first }]
+    const signers = [
+      { key: a, until: last },
+      { key: b, from: first },
+    ]
     await lab.controller({ key: next, trust: { signers }, places }).tip(never)
     const late = await lab.commit(tip, lab.key)
     await lab.place(late)

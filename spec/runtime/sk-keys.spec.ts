@@ -63,6 +63,16 @@ describe('keys on security keys', () => {
         assert.equal(keygenAccepts(device, armored), true)
       })
 
+      it('are bound to the application that they were made for, where that is not the usual one', () => {
+        const named = makeAuthenticator(type, 'ssh:hospital')
+        const armored = signedBy(named)
+        assert.equal(verifySsh(armored, namespace, content).fingerprint, named.public.fingerprint)
+        assert.equal(keygenAccepts(named, armored), true)
+        const usual = signedBy(named, { application: 'ssh:' })
+        assert.throws(() => verifySsh(usual, namespace, content), invalid(/not what the key .* signed/))
+        assert.equal(keygenAccepts(named, usual), false)
+      })
+
       it('sign nothing that either side accepts once flags, counter, application or content differ', () => {
         const good = signedBy(device)
         const changed: readonly [string, string][] = [

@@ -64,6 +64,8 @@ exec git-shell -c "$SSH_ORIGINAL_COMMAND"
     'UsePAM no',
     'PermitRootLogin yes',
     'AcceptEnv GIT_PROTOCOL',
+    // The quickest one: a walk logs in about a hundred times.
+    'KexAlgorithms curve25519-sha256',
     `ForceCommand ${path('shell')}`,
     'LogLevel VERBOSE',
     'MaxStartups 100',

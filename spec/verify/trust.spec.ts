@@ -1,10 +1,10 @@
 /** What verify tells of those who could have bent the rules: admins, who holds a key, who can push. */
 
 import assert from 'node:assert/strict'
+import { join } from 'node:path'
 import { git, makePerson } from '../support/people.ts'
 import { costs, World } from '../support/world.ts'
 import { Forgery, verdictOf } from './forge.ts'
-import { join } from 'node:path'
 
 describe('what verify tells beside its verdict', () => {
   let world: World
@@ -53,7 +53,10 @@ describe('what verify tells beside its verdict', () => {
   })
 
   it('names edits of the list of signers, ranges that no commit of the records has, and what is not applied', () => {
-    assert.match(out, new RegExp(`^note: platform commit ${commits.signers}: changed records.signers of projects; ${ada}$`, 'm'))
+    assert.match(
+      out,
+      new RegExp(`^note: platform commit ${commits.signers}: changed records.signers of projects; ${ada}$`, 'm'),
+    )
     assert.match(out, /^note: signer SHA256:\S+: has a range that names e{40}, which is no commit of the records$/m)
     assert.match(out, new RegExp(`^note: platform commit ${commits.unsigned}: has no good SSH signature`, 'm'))
   })
@@ -97,6 +100,9 @@ describe('what verify tells beside its verdict', () => {
     const other = await forged.write(await git(forged.folder, 'rev-parse', `${tip}^{tree}`), [], undefined)
     const rewritten = await set(other)
     assert.equal(rewritten.code, 2)
-    assert.match(rewritten.bad.join('\n'), new RegExp(`names commit ${tip}, which the branch main at ${other} no longer has`))
+    assert.match(
+      rewritten.bad.join('\n'),
+      new RegExp(`names commit ${tip}, which the branch main at ${other} no longer has`),
+    )
   })
 })

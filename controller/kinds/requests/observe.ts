@@ -270,8 +270,10 @@ async function statementFiles(
   for (const entry of wanted) {
     const path = folder === '' ? entry.path : entry.path.slice(folder.length + 1)
     const text = blobs.get(entry.oid)
-    const signature = blobs.get(signatures.get(`${entry.path}.sig`)?.oid ?? '')
-    if (text) files.push({ path, text, signature })
+    const beside = signatures.get(`${entry.path}.sig`)
+    const signature = beside && blobs.get(beside.oid)
+    if (text && (signature || !beside)) files.push({ path, text, signature })
+    else if (text) unread.push({ path, reason: `its signature has more than ${maxStatementBytes} bytes` })
     else unread.push({ path, reason: `it has more than ${maxStatementBytes} bytes` })
   }
   if (all.length > wanted.length)
