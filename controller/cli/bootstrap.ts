@@ -5,7 +5,7 @@ import { dirname, isAbsolute, resolve } from 'node:path'
 import type { Bootstrap } from '../../schemas/generated/types.ts'
 import { checkAuthorities } from '../git/authorities.ts'
 import { parseHostKeys } from '../git/ssh-access.ts'
-import { CratewrightError } from '../runtime/errors.ts'
+import { asCratewrightError, CratewrightError, type Where } from '../runtime/errors.ts'
 import { readStart } from '../runtime/files.ts'
 import { validate, withDefaults } from '../schema/validate.ts'
 import { parseYaml } from '../schema/yaml.ts'
@@ -42,9 +42,18 @@ export async function readBootstrap(path: string): Promise<Bootstrap> {
   }
   refuseWhatIsNotThere(checked.value, path)
   const bootstrap = absolute(withDefaults('Bootstrap', checked.value), dirname(path))
-  parseHostKeys(bootstrap.ssh?.hostKeys ?? [])
+  checkHostKeys(bootstrap, document?.at(['ssh', 'hostKeys']))
   if (bootstrap.tls) await readAuthorities(bootstrap.tls.ca)
   return bootstrap
+}
+
+function checkHostKeys({ ssh }: Bootstrap, where: Where | undefined): void {
+  try {
+    parseHostKeys(ssh?.hostKeys ?? [])
+  } catch (error) {
+    const { code, message, todo } = asCratewrightError(error)
+    throw new CratewrightError(code, message, { todo, ...(where ? { where } : {}) })
+  }
 }
 
 /** What `tls.ca` names: certificates in PEM. @throws ConfigInvalid */

@@ -39,7 +39,7 @@ export const keysCommand: Command = {
     if (!run || args.positionals.length > 2)
       throw new CratewrightError(
         'UsageInvalid',
-        'write `cratewright keys make <path>`, `… keys prove` or `… keys check <file>`',
+        'write `cratewright keys make <path>`, `… keys show`, `… keys rotate --new <path>`, `… keys prove` or `… keys check <file>`',
       )
     return run(args, io)
   },

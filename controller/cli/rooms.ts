@@ -13,6 +13,7 @@ import type { GitRepository, Oid } from '../git/repository.ts'
 import { readFolder } from '../kinds/requests/documents.ts'
 import { RecordsBranch, type RecordsTrust, type RecordsWriter } from '../records/branch.ts'
 import type { DeclaredSigner } from '../records/line.ts'
+import { maxEntryBytes } from '../records/log.ts'
 import type { RecordsMemory } from '../records/memory.ts'
 import { asCratewrightError, CratewrightError } from '../runtime/errors.ts'
 import { writeFileWhole } from '../runtime/files.ts'
@@ -236,6 +237,12 @@ export async function recordedIn(branch: RecordsBranch, signal: AbortSignal): Pr
     const tip = await branch.tip(signal)
     if (tip === undefined) return []
     const entries = await branch.list(tip, 'projects', signal)
+    // Every log is read one by one after a start: of an empty working folder that would be a round trip each.
+    await branch.repository.prefetch(
+      entries.map(({ oid }) => oid),
+      maxEntryBytes,
+      signal,
+    )
     const first = entries.filter(({ path }) => /^projects\/[^/]+\/log\/000001-/.test(path))
     return first.map(({ path }) => path.split('/')[1] ?? '')
   } catch (error) {

@@ -70,7 +70,7 @@ export function openDirectoryStore(roots: { readonly staging: string; readonly p
       if (found === owner) return
       if (found !== '') throw new CratewrightError('StorePathTaken', `the folders of ${name} are taken by ${found}`)
       try {
-        await removeLeftovers(dirname(file), staleAfter)
+        await removeLeftovers(dirname(file))
         await writeFileWhole(file, `${owner}\n`, 0o640)
       } catch (error) {
         throw storeError(error, `claiming the folders of ${name}`)

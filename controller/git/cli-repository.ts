@@ -121,17 +121,24 @@ class CliRepository implements GitRepository {
     return await this.#reading(commits, signal, async () => (await this.#walk(at, signal)).map(({ item }) => item?.oid))
   }
 
+  async prefetch(blobs: readonly Oid[], maxBytes: number, signal: AbortSignal): Promise<void> {
+    await this.#reading(blobs, signal, () => this.#fetchMissing(blobs, maxBytes, signal))
+  }
+
   async read(blobs: readonly Oid[], maxBytes: number, signal: AbortSignal): Promise<ReadonlyMap<Oid, Uint8Array>> {
     return await this.#reading(blobs, signal, async () => {
-      const known = await this.#infos(blobs, signal)
-      if (blobs.some(oid => !known.has(oid))) {
-        await this.#mirror.exclusive(signal, async () => {
-          const here = await this.#infos(blobs, signal)
-          const missing = [...new Set(blobs)].filter(oid => !here.has(oid))
-          if (missing.length > 0) await this.#mirror.fetchBlobs(missing, maxBytes, signal)
-        })
-      }
+      await this.#fetchMissing(blobs, maxBytes, signal)
       return await this.#contents(blobs, 'blob', maxBytes, signal)
+    })
+  }
+
+  async #fetchMissing(blobs: readonly Oid[], maxBytes: number, signal: AbortSignal): Promise<void> {
+    const known = await this.#infos(blobs, signal)
+    if (blobs.every(oid => known.has(oid))) return
+    await this.#mirror.exclusive(signal, async () => {
+      const here = await this.#infos(blobs, signal)
+      const missing = [...new Set(blobs)].filter(oid => !here.has(oid))
+      if (missing.length > 0) await this.#mirror.fetchBlobs(missing, maxBytes, signal)
     })
   }
 

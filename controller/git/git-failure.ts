@@ -9,6 +9,8 @@ import type { Redactor } from '../runtime/secrets.ts'
  * looked at, except for the one answer that upload-pack gives as an error packet.
  */
 const causes: readonly (readonly [ErrorCode, RegExp])[] = [
+  // strerror(3) of ENOSPC, EROFS and EDQUOT: the mirror's disk.
+  ['FolderUnreadable', /no space left on device|read-only file system|disk quota exceeded/i],
   ['GitRefMissing', /couldn't find remote ref/],
   [
     'GitObjectMissing',
@@ -24,6 +26,8 @@ const causes: readonly (readonly [ErrorCode, RegExp])[] = [
     /unable to access|could not resolve|(failed|unable|couldn't) to? ?connect|connection (refused|reset|closed)|timed out/i,
   ],
   ['GitUnreachable', /hung up|early eof|rpc failed|unexpected disconnect|could not read from remote/i],
+  // An answer that ends before it is whole.
+  ['GitUnreachable', /bytes of (body|length header)|expected (flush|response end|ref listing|packfile)/i],
   [
     'GitUnreachable',
     /does not appear to be a git repository|repository '.*' (not found|does not exist)|not valid: is this/i,

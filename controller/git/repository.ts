@@ -81,6 +81,9 @@ export interface GitRepository {
   /** Object ids of paths (files or folders) at a commit; undefined where absent, or there twice in one tree. Order as asked. */
   ids(at: readonly { commit: Oid; path: string }[], signal: AbortSignal): Promise<readonly (Oid | undefined)[]>
 
+  /** Makes blobs available locally, missing ones fetched in one round trip: for who will read many of them one by one. */
+  prefetch(blobs: readonly Oid[], maxBytes: number, signal: AbortSignal): Promise<void>
+
   /** Contents of blobs by id, missing ones fetched in one round trip. Fails with DocumentTooLarge above `maxBytes` a blob. */
   read(blobs: readonly Oid[], maxBytes: number, signal: AbortSignal): Promise<ReadonlyMap<Oid, Uint8Array>>
 

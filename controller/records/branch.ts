@@ -7,14 +7,7 @@ import { CratewrightError } from '../runtime/errors.ts'
 import type { SshPublicKey } from '../runtime/ssh-key.ts'
 import { type BranchDraft, type BranchEntry, type BranchFrame, branchEntryOf, readBranchLog } from './branch-log.ts'
 import { recordsIdentity } from './identity.ts'
-import {
-  type DeclaredSigner,
-  judgeLine,
-  knownNode,
-  type Line,
-  type LineNode,
-  signersAfter,
-} from './line.ts'
+import { type DeclaredSigner, judgeLine, knownNode, type Line, type LineNode, signersAfter } from './line.ts'
 import { branchLogAt, lineRoom, readLine } from './line-reader.ts'
 import type { RecordsMemory, Remembered } from './memory.ts'
 import { bringBlobs, described, forged, maxListed, noBeginning, rewritten, rotateAdvice } from './repair.ts'

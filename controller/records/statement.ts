@@ -1,6 +1,5 @@
 /** Statements: what a person signed. A statement counts for exactly one content, phase and moment of exactly one request. */
 
-import { stringify } from 'yaml'
 import type { PersonSpec, Statement } from '../../schemas/generated/types.ts'
 import type { History } from '../engine/kind.ts'
 import { sha256Hex } from '../runtime/canonical.ts'
@@ -9,6 +8,7 @@ import { parsePublicKey, type SshPrivateKey, type SshPublicKey } from '../runtim
 import { signSsh, verifySsh } from '../runtime/sshsig.ts'
 import { validate } from '../schema/validate.ts'
 import { parseYaml } from '../schema/yaml.ts'
+import { yamlText } from '../schema/yaml-text.ts'
 import { encodeEntry } from './log.ts'
 
 export type { Statement }
@@ -28,7 +28,7 @@ export interface StatementFile {
 }
 
 export function formatStatement(statement: Statement): string {
-  return stringify(statement, { lineWidth: 0 })
+  return yamlText(statement)
 }
 
 export function parseStatement(text: Uint8Array, file: string): { statement?: Statement; reason?: string } {

@@ -195,10 +195,18 @@ export function problem(
   return { code, severity, message: oneLine(message), todo, ...(where ? { where } : {}) }
 }
 
+/** Of the disk under the working folder: what a store or a source says is named where it is met. */
+const diskErrors: ReadonlySet<unknown> = new Set(['ENOSPC', 'EROFS', 'EDQUOT', 'EIO', 'EACCES', 'EPERM'])
+
 /** The given error as a CratewrightError; one that is not ours becomes `Internal`, without its message, which may hold data. */
 export function asCratewrightError(error: unknown): CratewrightError {
   if (error instanceof CratewrightError) return error
   const kind = error instanceof Error ? error.name : typeof error
+  const { code, syscall, path } = (error ?? {}) as NodeJS.ErrnoException
+  if (diskErrors.has(code) && typeof syscall === 'string') {
+    const what = `${syscall}${typeof path === 'string' ? ` ${path}` : ''}`
+    return new CratewrightError('FolderUnreadable', `the disk refuses: ${what}: ${code}`, { cause: error })
+  }
   return new CratewrightError('Internal', `an unexpected ${kind} was raised`, { cause: error })
 }
 

@@ -19,6 +19,7 @@ import {
 } from 'yaml'
 import { type Problem, problem, type Where } from '../runtime/errors.ts'
 import { decodeText, type SourceDocument } from './text.ts'
+import { unprintable } from './yaml-text.ts'
 
 export type { SourceDocument }
 
@@ -83,12 +84,6 @@ const lexemes: Readonly<Record<string, string>> = {
 }
 /** Signals of the lexer that stand for no character of the text. */
 const signals = new Set([CST.DOCUMENT, CST.FLOW_END, CST.SCALAR])
-
-/**
- * Not printable (YAML 1.2.2 §5.1), and so only in quotes, where JSON may have it. A byte order mark is one of them here: outside of
- * quotes it is where two files were joined. The control characters below U+0020 are refused before, with their place.
- */
-const unprintable = /[\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff]/
 
 /** Of the bytes that a file may have, so many as text, with what aliases repeat: a text costs one value, however long it is. */
 const maxRepetition = 4

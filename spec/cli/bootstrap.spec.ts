@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { configPath, readBootstrap } from '../../controller/cli/bootstrap.ts'
+import { makeAuthority } from '../support/authority.ts'
 import { makePerson } from '../support/people.ts'
 import { tempFolder } from '../support/temp.ts'
 import { run, spawned } from './command-line.ts'
@@ -75,6 +76,12 @@ describe('the bootstrap file', () => {
     ['a duplicate key', `${sound}folder: other\n`, /:10:1: /],
     ['no YAML', 'platform: [\n', /config-\d+\.yaml:\d+:\d+: /],
     ['nothing in it', '', /config-\d+\.yaml: the file is empty/],
+    [
+      'a host key that cannot be read',
+      `${sound}ssh: {hostKeys: ["forge.example ssh-ed25519 AAAAC3NzaC1lZDI1NTE5"]}\n`,
+      /:10:\d+: ssh\.hostKeys\[0\] cannot be used/,
+    ],
+    ['a host key that is no line of one', `${sound}ssh: {hostKeys: ["forge.example"]}\n`, /:10:18: .*hostKeys\[0\]/],
     ['two documents', `${sound}---\nfolder: other\n`, /:11:1: the file holds more than one document/],
   ]
   for (const [what, text, message] of broken) {
@@ -87,6 +94,21 @@ describe('the bootstrap file', () => {
       assert.equal(err.split(path).length - 1, 1, err)
     })
   }
+
+  it('names certificates of authorities in a file beside it, and says where that cannot be used', async () => {
+    const path = config(`${sound}tls: {ca: authorities.pem}\n`)
+    const file = join(folder, 'authorities.pem')
+    await assert.rejects(readBootstrap(path), {
+      code: 'ConfigInvalid',
+      message: `tls.ca, ${file}: it cannot be read (ENOENT)`,
+    })
+    writeFileSync(file, '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n')
+    await assert.rejects(readBootstrap(path), { code: 'ConfigInvalid', message: /certificate 1 cannot be read/ })
+    const { certificate } = makeAuthority() ?? {}
+    if (certificate === undefined) return
+    writeFileSync(file, certificate)
+    assert.equal((await readBootstrap(path)).tls?.ca, file)
+  })
 
   it('that is not there is refused with what to do', async () => {
     const { code, err } = await run(['get', '--config', join(folder, 'absent.yaml')])

@@ -9,6 +9,7 @@ import {
 } from '../../controller/records/branch-log.ts'
 import { canonicalJson } from '../../controller/runtime/canonical.ts'
 import { generateKey, parsePrivateKey } from '../../controller/runtime/ssh-key.ts'
+import { signSsh } from '../../controller/runtime/sshsig.ts'
 
 const newKey = () => parsePrivateKey(generateKey('test').private)
 const [old, next, stranger] = [newKey(), newKey(), newKey()]
@@ -106,7 +107,12 @@ describe('a rotation', () => {
 
   it('is none for another old key, at another place, to another key, or without agreement', () => {
     const head = emptyBranchHistory.head
+    const matter = { old: old.public.fingerprint, new: next.public.fingerprint, previous: head }
+    const another = signSsh(stranger, 'rotation@cratewright.dev', Buffer.from(canonicalJson(matter)))
+    const agreed = signSsh(next, 'rotation@cratewright.dev', Buffer.from(canonicalJson(matter)))
+    assert.equal(rotatedKey(entryWith({ rotate: { proof: agreed } })).reason, undefined)
     for (const change of [
+      { rotate: { proof: another } },
       { rotate: { old: stranger.public.fingerprint } },
       { previous: 'b'.repeat(64) },
       { rotate: { key: rotationTo(stranger, old.public, head).key } },

@@ -11,8 +11,11 @@ import { run } from '../../controller/runtime/process.ts'
 import { generateKey } from '../../controller/runtime/ssh-key.ts'
 import { tempFolder } from './temp.ts'
 
-/** `cut`: the answer ends in its middle. `lost`: the request is done, and its answer never sent. */
-export type Fault = 'none' | 'error' | 'hang' | 'cut' | 'lost' | 'refuse-push'
+/**
+ * `cut`: the answer ends in its middle. `half`: the same, and the server says that this is all. `drip`: it comes byte by byte.
+ * `lost`: the request is done, and its answer never sent. `deny`: no credential is good enough.
+ */
+export type Fault = 'none' | 'error' | 'hang' | 'cut' | 'half' | 'drip' | 'lost' | 'refuse-push' | 'deny'
 
 export interface GitServer {
   url(name: string): string
@@ -67,6 +70,7 @@ function answer(root: string, server: GitServer, request: IncomingMessage, respo
   const { pathname, search } = new URL(request.url!, 'http://localhost')
   const pushes = `${pathname}${search}`.endsWith('git-receive-pack')
   if (server.fault === 'hang') return
+  if (server.fault === 'deny') return void response.writeHead(401, { 'www-authenticate': 'Basic realm="git"' }).end()
   if (server.fault === 'error') return void response.writeHead(500).end('out of order\n')
   if (server.fault === 'refuse-push' && pushes) return void response.writeHead(403).end('read only\n')
   const lost = server.fault === 'lost' && pushes && request.method === 'POST'
@@ -100,10 +104,23 @@ function answer(root: string, server: GitServer, request: IncomingMessage, respo
       else response.setHeader(name, value)
     }
     const body = output.subarray(end + 4)
+    if (server.fault === 'half') return response.end(body.subarray(0, body.length / 2))
+    if (server.fault === 'drip') return drip(response, body)
     if (server.fault !== 'cut') return response.end(body)
     response.setHeader('content-length', body.length)
     response.write(body.subarray(0, body.length / 2), () => response.destroy())
   })
+}
+
+/** Ten bytes a second, until the client has had enough. */
+function drip(response: ServerResponse, body: Buffer): void {
+  response.flushHeaders()
+  let sent = 0
+  const timer = setInterval(() => {
+    if (sent < body.length) response.write(body.subarray(sent, ++sent))
+    else response.end()
+  }, 100)
+  response.on('close', () => clearInterval(timer))
 }
 
 /** `filter: false` is a server that can only send everything. */

@@ -374,7 +374,7 @@ describe('a clone of the records', () => {
         decision,
         path: `sign-offs/x/sign-off-${person}.yaml`,
         sha256: sha256Hex(Buffer.from(text)),
-        fingerprint: rootOf(world),
+        fingerprint: world.people.dana.key.public.fingerprint,
         text,
         signature,
         ...change,
@@ -512,7 +512,7 @@ describe('a clone of the records', () => {
         decision: 'approve',
         path: 'sign-offs/x/y.yaml',
         sha256: sha256Hex(Buffer.from(text)),
-        fingerprint: rootOf(world),
+        fingerprint: world.people.dana.key.public.fingerprint,
         text,
         signature: signed,
       } as never

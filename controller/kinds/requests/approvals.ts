@@ -159,10 +159,14 @@ export async function lateStatements(
   const answers = decided.flatMap(phase => sound(phase).map(found => ({ ...found, phase })))
   const withdrawals = sound('Request').filter(({ reading }) => reading.statement.decision === 'withdraw')
   const heard = new Set([...answers, ...withdrawals].map(({ file }) => file.path))
-  // While an approval is waited for, that says of every statement whether it counts.
-  const unheard = waitingFor(state)
-    ? []
-    : files.filter(({ path }) => !heard.has(path)).flatMap(file => unheardOf(file, room))
+  // While an approval is waited for, that says of each statement in its phase whether it counts.
+  const open = waitingFor(state)
+  const told = (phase: Statement['phase']) =>
+    open !== undefined && phase !== 'Request' && !decided.some(one => one === phase)
+  const unheard = files
+    .filter(({ path }) => !heard.has(path))
+    .flatMap(file => unheardOf(file, room))
+    .filter(({ reading }) => reading.statement && !told(reading.statement.phase))
   if (heard.size === 0) return unheard
   const all = await authorsEver()
   const requesters = requestersOf(documents.governance, all, persons)

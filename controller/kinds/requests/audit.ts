@@ -180,7 +180,12 @@ async function auditStatement(entry: LogEntry, { history, evidence, findings }: 
     return
   }
   const { person, decision } = reading.statement
-  if (person !== statement.person || decision !== statement.decision || reading.sha256 !== statement.sha256) {
+  const same =
+    person === statement.person &&
+    decision === statement.decision &&
+    reading.sha256 === statement.sha256 &&
+    reading.fingerprint === statement.fingerprint
+  if (!same) {
     findings.push(bad(where, 'says something else than the statement in it'))
   }
   // Who wrote this content, ever, may take it back; who wrote it since it was approved may not approve it.

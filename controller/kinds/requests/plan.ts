@@ -55,7 +55,7 @@ function planLife(resource: Resource<RequestSpec>, observed: RequestObserved): R
   if (state.id === undefined) {
     const [ended] = observed.ended.filter(({ release }) => release === undefined)
     if (ended) return waiting(endedByAdmin(ended.reason))
-    return { steps: [createStep(resource, observed)], waits: [], later: thenFrom('validate') }
+    return { steps: [createStep(resource, observed)], waits: nobodyWaits(observed), later: thenFrom('validate') }
   }
 
   // What was begun is gone on with, whoever asked for it.

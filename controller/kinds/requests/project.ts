@@ -1,9 +1,10 @@
 /** What follows from the log of a request on its records branch: prepared statements, statements, crate, bags. Pure. */
 
-import { stringify } from 'yaml'
 import type { Ingress, User } from '../../../schemas/generated/types.ts'
 import type { Documents, History, RecordFile } from '../../engine/kind.ts'
 import { historyUpTo } from '../../records/log.ts'
+import { oneLine } from '../../runtime/one-line.ts'
+import { yamlText } from '../../schema/yaml-text.ts'
 import { subjectOf, waitingFor } from './approvals.ts'
 import { scopeChanges } from './changes.ts'
 import { crateOf } from './crate.ts'
@@ -102,7 +103,7 @@ function prepared(
     log: { number: history.entries.length, sha256: history.head },
     ...(agreement ? { agreement } : {}),
   }
-  const text = `${explanation.map(comment).join('\n')}\n${stringify(statement, { lineWidth: 0 })}`
+  const text = `${explanation.map(comment).join('\n')}\n${yamlText(statement)}`
   return { path: `prepared/${name}.yaml`, content: Buffer.from(text) }
 }
 
@@ -188,8 +189,5 @@ function sourceName({ source }: Ingress): string {
 
 /** Names and descriptions are other people's text: none of it leaves its comment. */
 function comment(line: string): string {
-  return `# ${line.replace(hidden, ' ')}`.trimEnd()
+  return `# ${oneLine(line)}`.trimEnd()
 }
-
-/** Control characters, line separators, and marks that turn the direction of text. */
-const hidden = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g

@@ -97,6 +97,8 @@ export class ModelWorld {
   /** What Git says of connection and store. */
   platform = 1
   quorum = 1
+  /** Who has to agree, where it is not one group of all approvers. */
+  groups: readonly Group[] | undefined
   platformBroken = false
   /** What an admin ended. */
   ended: Ending[] = []
@@ -308,7 +310,8 @@ export class ModelWorld {
     return resolved && this.catalogue !== undefined ? scopeDigest(documents, resolved, tables) : undefined
   }
 
-  #groups(): Group[] {
+  #groups(): readonly Group[] {
+    if (this.groups) return this.groups
     const members = (['dana', 'carl', 'rob'] as const).map(person => ({ person }))
     const spec = { phases: ['SignOff', 'Disclosure'], projects: ['*'], sources: ['*'], members, quorum: this.quorum }
     return [{ name: 'governance', spec: spec as unknown as ApproverGroupSpec }]
