@@ -7,7 +7,7 @@ import type { Documents, History, Snapshot } from '../engine/kind.ts'
 import type { GitRepository, Oid } from '../git/repository.ts'
 import { runGit } from '../git/work-tree.ts'
 import { auditRequest, type Evidence } from '../kinds/requests/audit.ts'
-import { authorsOf } from '../kinds/requests/authors.ts'
+import { type Authors, authorsOf } from '../kinds/requests/authors.ts'
 import { parseRequest } from '../kinds/requests/documents.ts'
 import { projectRequest } from '../kinds/requests/project.ts'
 import { contentsOf } from '../kinds/requests/request.ts'
@@ -16,6 +16,7 @@ import { type RequestState, stateOf } from '../kinds/requests/state.ts'
 import { approverGroupType, personType, repositoryType } from '../kinds/types.ts'
 import { entryFile } from '../records/log.ts'
 import { headOf } from '../records/recorder.ts'
+import type { PersonInfo } from '../records/statement.ts'
 import {
   bad,
   type CommitVerdict,
@@ -163,7 +164,8 @@ async function judgeProject(project: ProjectFiles, history: History, room: Proje
   const { clone, keys, signal, whole } = room
   const findings: Finding[] = []
   const where = `projects/${project.project}`
-  const evidence = cloneEvidence(project.project, history, room)
+  const documentsAt = documentsOnce(clone, signal)
+  const evidence = cloneEvidence(project.project, history, room, documentsAt)
   findings.push(
     ...(await auditRequest(history, evidence)).map(finding => ({ ...finding, where: `${where}/log/${finding.where}` })),
   )
@@ -182,17 +184,17 @@ async function judgeProject(project: ProjectFiles, history: History, room: Proje
   }
   if (!whole) return findings
   try {
-    return [...findings, ...(await judgeDerived(project, history, clone, signal))]
+    return [...findings, ...(await judgeDerived(project, history, documentsAt))]
   } catch (error) {
     return [...findings, unreadable(`${where}/log`, error)]
   }
 }
 
 /** Everything on the branch that follows from the log, made again. */
-async function judgeDerived(project: ProjectFiles, history: History, clone: Clone, signal: AbortSignal) {
+async function judgeDerived(project: ProjectFiles, history: History, documentsAt: DocumentsAt) {
   const documents = new Map<Oid, ReadonlyMap<string, Uint8Array>>()
   for (const { commit, folder } of contentsOf(history)) {
-    const files = await documentsHere(clone, commit, folder, signal)
+    const files = await documentsAt(commit, folder)
     if (!files) {
       const why = `the request at commit ${commit} is not here: what follows from the log cannot be made`
       return [unchecked(`projects/${project.project}`, why)]
@@ -213,36 +215,54 @@ function bagsOf({ files }: ProjectFiles): { path: string; files: Map<string, Uin
   return [...bags].map(([path, content]) => ({ path, files: content }))
 }
 
-function cloneEvidence(project: string, history: History, room: ProjectRoom): Evidence {
+type DocumentsAt = (commit: Oid, folder: string) => ReturnType<typeof documentsHere>
+
+/** Judging a request asks for the same content at each of its steps. */
+function documentsOnce(clone: Clone, signal: AbortSignal): DocumentsAt {
+  return once((commit, folder) => documentsHere(clone, commit, folder, signal))
+}
+
+/** Asks once for each list of arguments. */
+function once<Args extends readonly (string | undefined)[], Result>(ask: (...args: Args) => Result) {
+  const known = new Map<string, Result>()
+  return (...args: Args): Result => {
+    const key = args.join('\0')
+    const result = known.get(key) ?? ask(...args)
+    known.set(key, result)
+    return result
+  }
+}
+
+function cloneEvidence(project: string, history: History, room: ProjectRoom, documentsAt: DocumentsAt): Evidence {
   const { clone, platform, commits, signal } = room
-  // The audit asks for the same content at each of its steps.
-  const read = new Map<string, ReturnType<typeof documentsHere>>()
-  const documentsAt = (commit: Oid, folder: string) => {
-    const name = `${commit} ${folder}`
-    const files = read.get(name) ?? documentsHere(clone, commit, folder, signal)
-    read.set(name, files)
-    return files
+  const platformAt = once(async (commit: Oid | undefined) => {
+    const snapshot = await platform?.at(commit)
+    if (!snapshot) return undefined
+    return {
+      persons: snapshot.list<PersonSpec>(personType).map(({ name, spec }) => ({ name, spec })),
+      groups: snapshot.list<ApproverGroupSpec>(approverGroupType).map(({ name, spec }) => ({ name, spec })),
+      ended: endedOf(snapshot, history),
+    }
+  })
+  // With the people of one platform commit, who wrote a content is always the same.
+  const authors = new Map<readonly PersonInfo[], (...at: (string | undefined)[]) => Promise<Authors | undefined>>()
+  const authorsOfWith = (persons: readonly PersonInfo[]) => {
+    const known =
+      authors.get(persons) ??
+      once(async (tip = '', since, folder = '') =>
+        authorsOf(clone.repository, tip, since, folder, persons, signal).catch(() => undefined),
+      )
+    authors.set(persons, known)
+    return known
   }
   const folderAt = new Map(contentsAt(history).map(({ commit, folder }) => [commit, folder]))
   return {
     judges: () => true,
     signersAt: entry => commits.signersOf(`projects/${project}/log/${entryFile(entry)}`),
     documentsAt: commit => documentsAt(commit, folderAt.get(commit) ?? ''),
-    platformAt: async ({ commits }) => {
-      const snapshot = await platform?.at(commits?.platform)
-      if (!snapshot) return undefined
-      return {
-        persons: snapshot.list<PersonSpec>(personType).map(({ name, spec }) => ({ name, spec })),
-        groups: snapshot.list<ApproverGroupSpec>(approverGroupType).map(({ name, spec }) => ({ name, spec })),
-        ended: endedOf(snapshot, history),
-      }
-    },
+    platformAt: ({ commits }) => platformAt(commits?.platform),
     authorsAt: async (state, projects, persons) =>
-      projects === undefined
-        ? undefined
-        : authorsOf(clone.repository, projects, state.approved?.at, state.folder, persons, signal).catch(
-            () => undefined,
-          ),
+      projects === undefined ? undefined : authorsOfWith(persons)(projects, state.approved?.at, state.folder),
     sourceAt: async (state, commit) => {
       const snapshot = await platform?.at(commit)
       const files = await documentsAt(state.content, state.folder)

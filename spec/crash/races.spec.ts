@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import {
+  assertPublished,
   assertSoundLog,
   assertVerifies,
   type FragileWorld,
@@ -87,12 +88,16 @@ describe('a controller that is stopped for a while and goes on', () => {
     first.kill('SIGCONT')
     proxy.mend()
     const late = await first.ended
-    console.log(late, readFileSync(staged, 'utf8') === approved, await world.steps('frozen'))
-    assert.deepEqual(await logFiles(world, 'frozen'), files, 'a stale entry was accepted')
     assert.doesNotMatch(late.err, /LogMoved|Internal/)
+    assert.match(late.out, /^frozen: Staged\./, late.err)
+    assert.deepEqual(await logFiles(world, 'frozen'), files, 'a stale entry was accepted')
+    assert.equal(readFileSync(staged, 'utf8'), approved, 'a stale file was accepted')
+    assert.match(approved, /,corrected\n/)
     await world.disclose('dana', 'frozen')
-    for (const _ of [1, 2]) await startCommand(two, 'reconcile', 'frozen').ended
-    console.log(await world.steps('frozen'))
+    const published = await startCommand(two, 'reconcile', 'frozen').ended
+    assert.equal(published.code, 0, published.err)
+    const entries = await assertPublished(world, 'frozen')
+    assert.equal(entries.filter(({ action }) => action === 'take-over').length, 1)
     await assertVerifies(world, await world.auditor())
   })
 })

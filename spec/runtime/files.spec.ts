@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { removeLeftovers, writeFileWhole } from '../../controller/runtime/files.ts'
@@ -68,5 +68,14 @@ describe('files that appear whole', () => {
     await removeLeftovers(folder)
     assert.deepEqual(readdirSync(folder).sort(), names.slice(1).sort())
     await removeLeftovers(join(folder, 'absent'))
+  })
+
+  it('that others may be writing now are left, where their age is asked for', async () => {
+    const names = ['.cratewright-0123456789abcdef.tmp', '.cratewright-fedcba9876543210.tmp']
+    for (const name of names) writeFileSync(join(folder, name), '')
+    const hourAgo = new Date(Date.now() - 3_600_000)
+    utimesSync(join(folder, names[0]!), hourAgo, hourAgo)
+    await removeLeftovers(folder, 60_000)
+    assert.deepEqual(readdirSync(folder), names.slice(1))
   })
 })

@@ -129,8 +129,18 @@ export function olderLayout(paths: readonly string[], folder: string): Problem[]
   ]
 }
 
-/** Reads what a request says. `prefix` is put before file names in problems. */
+const parsedBefore = new WeakMap<ReadonlyMap<string, Uint8Array>, Map<string, ParsedRequest>>()
+
+/** Reads what a request says; the same files once. `prefix` is put before file names in problems. */
 export function parseRequest(files: ReadonlyMap<string, Uint8Array>, prefix: string): ParsedRequest {
+  const known = parsedBefore.get(files) ?? new Map<string, ParsedRequest>()
+  parsedBefore.set(files, known)
+  const result = known.get(prefix) ?? parseFiles(files, prefix)
+  known.set(prefix, result)
+  return result
+}
+
+function parseFiles(files: ReadonlyMap<string, Uint8Array>, prefix: string): ParsedRequest {
   const problems: Problem[] = []
   const read = <T>(name: string, className: string): { value: T; written: unknown } | undefined => {
     const file = prefix === '' ? name : `${prefix}/${name}`

@@ -31,6 +31,18 @@ export function renderRelease(
   documents: ReadonlyMap<string, Uint8Array>,
   place: 'store' | 'git',
 ): Release {
+  const known = rendered.get(documents) ?? new Map<string, Release>()
+  rendered.set(documents, known)
+  const key = `${place} ${history.head}`
+  const release = known.get(key) ?? render(history, documents, place)
+  known.set(key, release)
+  return release
+}
+
+/** The same log and documents make the same release: who judges one asks for it several times. */
+const rendered = new WeakMap<ReadonlyMap<string, Uint8Array>, Map<string, Release>>()
+
+function render(history: History, documents: ReadonlyMap<string, Uint8Array>, place: 'store' | 'git'): Release {
   const state = stateOf(history)
   const closing = history.entries.at(-1)
   const config = parseRequest(documents, '').documents?.config

@@ -50,7 +50,7 @@ describe('a request that was written by nobody known', () => {
       assert.deepEqual(await world.steps(project), ['create noted'])
       const text = await explained(world, project)
       assert.ok(text.includes(`Waiting: ${message}`), text)
-      assert.match(text, /To do: Sign the commit with a key that is registered for a Person, and push it again\./)
+      assert.match(text, /To do: Remove the request in a commit, and add it again in another one that is signed/)
     }
     assert.equal(gate.connections, 0)
   })
@@ -149,7 +149,7 @@ describe('a merge of a request', () => {
         statements.map(({ reason }) => reason),
         ['ada wrote this request, and nobody approves their own request'],
       )
-      assert.deepEqual(reasonsOf(statuses.get(project)), ['NobodyCanApprove'])
+      assert.deepEqual(reasonsOf(statuses.get(project)), ['NobodyCanApprove', 'NobodyCanApprove'])
     })
   }
 })
