@@ -214,6 +214,12 @@ async function prepared(
   const document = text && parseYaml(text, 'prepared statement').documents[0]
   if (!text || !document) return undefined
   const statement = document.value as Prepared['statement']
+  if (statement.phase !== phase || statement.project !== project) {
+    throw new CratewrightError(
+      'RecordForged',
+      `what lies ready to sign is for ${statement.phase} of ${statement.project}, not for ${phase} of ${project}`,
+    )
+  }
   const status = await show(`status/requests.cratewright.dev/DataAccessRequest/${statement.repository}/${project}.json`)
   const { detail } = status ? (JSON.parse(status.toString()) as { detail?: KnownKeys }) : {}
   // Who approves has to be one of the approvers; who takes something back has said something before, or asks for the data.

@@ -148,19 +148,24 @@ export function openDirectoryStore(roots: { readonly staging: string; readonly p
     async revoke(key) {
       const [project, release] = releaseParts(key)
       const folder = await existingFolder(production, [project])
-      if (folder === undefined || (await stateOf(join(folder, release))) === 'absent') return
+      if (folder === undefined || (await stateOf(join(folder, release))) === 'absent')
+        return (await revokedOf(production, key)).names.length > 0
       await moveAway(join(folder, release), production, key)
       await syncFolder(folder)
+      return true
     },
 
     async destroy(key) {
-      const [project, release] = releaseParts(key)
-      for (const parts of [[revokedFolder], [project, revokedFolder]]) {
-        const folder = await existingFolder(production, [...parts, project])
-        if (folder !== undefined)
-          for (const name of await namesIn(folder))
-            if (name === release || name.startsWith(`${release}.`)) await remove(join(folder, name))
-      }
+      const { folders, names } = await revokedOf(production, key)
+      if (folders.length === 0)
+        throw new CratewrightError(
+          'StoreFailed',
+          `${join(production, revokedFolder)} holds nothing of ${key.project}`,
+          {
+            todo: 'Check that the store is mounted.',
+          },
+        )
+      for (const name of names) await remove(name)
     },
 
     async readNote(path) {
@@ -186,6 +191,21 @@ export function openDirectoryStore(roots: { readonly staging: string; readonly p
 
     location: (key, where) => join(at[where], ...releaseParts(key)),
   }
+}
+
+/** Where revoked releases of a project lie, and which of it are this one. */
+async function revokedOf(production: string, key: ReleaseKey): Promise<{ folders: string[]; names: string[] }> {
+  const [project, release] = releaseParts(key)
+  const folders: string[] = []
+  const names: string[] = []
+  for (const parts of [[revokedFolder], [project, revokedFolder]]) {
+    const folder = await existingFolder(production, [...parts, project])
+    if (folder === undefined) continue
+    folders.push(folder)
+    for (const name of await namesIn(folder))
+      if (name === release || name.startsWith(`${release}.`)) names.push(join(folder, name))
+  }
+  return { folders, names }
 }
 
 /** To a place with a name of its own: what lies there from before is not mixed with it. */

@@ -51,11 +51,11 @@ export interface FileStore {
 
   /**
    * Takes a release out of production, to where only the controller reads (`.revoked/`, mode 0700): one rename. Whatever it
-   * holds by now goes; doing it twice is doing it once.
+   * holds by now goes; doing it twice is doing it once. False: it is neither in production nor was it taken away.
    */
-  revoke(key: ReleaseKey): Promise<void>
+  revoke(key: ReleaseKey): Promise<boolean>
 
-  /** Removes what was revoked of this release for good. */
+  /** Removes what was revoked of this release for good. @throws StoreFailed where nothing of the project was ever revoked here */
   destroy(key: ReleaseKey): Promise<void>
 
   /** A small file of the controller's own in staging (`.cratewright/`), which belongs to no release; undefined where absent. */

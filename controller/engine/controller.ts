@@ -200,7 +200,10 @@ export class Controller {
         this.#queue.add(declaring, 'change')
       if (resource) this.#queue.add(key, 'change')
       // Selected references are woken by any of a kind.
-      for (const dependant of this.#dependants.get(`${group}/${kind}`) ?? []) this.#queue.add(dependant, 'change')
+      const type = { group: group ?? '', kind: kind ?? '' }
+      for (const selected of [selection(type), selection(type, name)])
+        for (const dependant of this.#dependants.get(selected) ?? [])
+          if (dependant !== key) this.#queue.add(dependant, 'change')
     }
     for (const dependant of this.#dependants.get(key) ?? []) this.#queue.add(dependant, 'change')
   }
@@ -212,7 +215,7 @@ export class Controller {
     const targets = (resource && kind ? kind.references(resource) : []).map(reference =>
       reference.named
         ? keyOf(reference.type, reference.name, reference.namespace)
-        : `${reference.type.group}/${reference.type.kind}`,
+        : selection(reference.type, reference.name),
     )
     this.#targets.set(key, targets)
     for (const target of targets) {
@@ -261,6 +264,11 @@ export class Controller {
     this.#idleListeners = []
     for (const listener of listeners) listener()
   }
+}
+
+/** What a selected reference is kept under. */
+function selection({ group, kind }: Pick<ResourceType, 'group' | 'kind'>, name?: string): string {
+  return name === undefined ? `${group}/${kind}` : `${group}/${kind}/*/${name}`
 }
 
 function sameType(a: ResourceType, b: ResourceType): boolean {

@@ -38,10 +38,13 @@ export interface Resource<Spec = unknown> {
   readonly suspended?: string
 }
 
-/** A named reference blocks until its target is Ready; a selected one (all of a kind) only wakes the resource when one changes. */
+/**
+ * A named reference blocks until its target is Ready; a selected one (all of a kind, or those of one name in any namespace)
+ * only wakes the resource when one changes.
+ */
 export type Reference =
   | { readonly named: true; readonly type: ResourceType; readonly name: string; readonly namespace?: string }
-  | { readonly named: false; readonly type: ResourceType }
+  | { readonly named: false; readonly type: ResourceType; readonly name?: string }
 
 export interface Snapshot {
   get<Spec>(type: ResourceType, name: string, namespace?: string): Resource<Spec> | undefined

@@ -38,6 +38,9 @@ function* itemsOf(oid: Oid, content: Buffer): Generator<ListedItem> {
     const space = content.indexOf(0x20, at)
     const end = content.indexOf(0x00, space)
     const next = end + 1 + oid.length / 2
+    // Git checks the bytes of an object against its id, and not that they are a tree: without this, there would be no end.
+    if (space < at || end < space || next > content.length)
+      throw new CratewrightError('GitFailed', `tree ${oid} is damaged: it ends within an entry`)
     const mode = canonicalMode(Number.parseInt(content.toString('latin1', at, space), 8))
     const name = decodePath(content.subarray(space + 1, end))
     yield { name, mode, oid: content.toString('hex', end + 1, next), isTree: mode === '040000' }

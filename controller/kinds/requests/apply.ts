@@ -59,11 +59,20 @@ async function remove(step: RevokeStep | DestroyStep, context: Context, room: Re
   const target = { name: `FileStore ${step.store}`, limit: 4 }
   const result = context.tasks.run(`${step.action}-${context.history.open?.number ?? 0}`, target, async () => {
     const store = await room.storeOf(declared)
-    if (step.action === 'revoke') await store.revoke(release)
-    else if (step.what === 'released') await store.destroy(release)
+    if (step.action === 'revoke') {
+      // Where it was published it must be, or have been taken away: a folder that is not mounted proves nothing.
+      if (!(await store.revoke(release)) && !step.leftOver)
+        throw new CratewrightError(
+          'StoreFailed',
+          `release ${step.release} is not in ${store.location(release, 'production')}`,
+        )
+    } else if (step.what === 'released') await store.destroy(release)
     else await store.discard(release)
+    return store.location(release, 'production')
   })
-  return result.state === 'running' ? result : { state: 'done', ...detailOf(step) }
+  if (result.state === 'running') return result
+  const { facts, ...detail } = detailOf(step)
+  return { state: 'done', ...detail, facts: { ...facts, location: result.value } }
 }
 
 async function runTask(step: RequestStep, context: Context, room: RequestRoom, task: StepTask): Promise<Outcome> {

@@ -68,6 +68,8 @@ export interface ApprovalRoom {
   readonly zone: string | undefined
 }
 
+export const nobody: Authors = { persons: [], coAuthors: [], unattributed: [] }
+
 export interface StatementFiles {
   readonly files: readonly StatementFile[]
   readonly unread: readonly { readonly path: string; readonly reason: string }[]
@@ -140,11 +142,7 @@ function judged(
  * What is said about decisions that were made: rejecting or taking back an approval, and taking back the request. Nobody is
  * heard twice, and an approval is late for nothing.
  */
-export async function lateStatements(
-  { files }: StatementFiles,
-  barred: Barred | undefined,
-  room: ApprovalRoom,
-): Promise<JudgedStatement[]> {
+export async function lateStatements({ files }: StatementFiles, room: ApprovalRoom): Promise<JudgedStatement[]> {
   const { state, persons, history, resource, documents, authorsEver } = room
   if (state.id === undefined || state.end) return []
   const decided = [
@@ -170,7 +168,8 @@ export async function lateStatements(
   if (heard.size === 0) return unheard
   const all = await authorsEver()
   const requesters = requestersOf(documents.governance, all, persons)
-  const bars = barred ?? barredFrom(documents.governance, all, persons)
+  // Whoever wrote what was approved may say no to it; who asks for the data or works with it has another way.
+  const bars = barredFrom(documents.governance, nobody, persons)
   const prospects = prospectsOf(bars, room)
   return [
     ...withdrawals.map(({ file, reading }) =>

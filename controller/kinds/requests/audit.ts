@@ -10,12 +10,21 @@ import { bad, type Finding, note, unchecked, unreadable } from '../../records/ve
 import { asCratewrightError } from '../../runtime/errors.ts'
 import type { SshPublicKey } from '../../runtime/ssh-key.ts'
 import { verifySsh } from '../../runtime/sshsig.ts'
-import { barredFrom, requestersOf, standingVotes, subjectOf, whyTakenBack } from './approvals.ts'
+import { barredFrom, nobody, requestersOf, standingVotes, subjectOf, whyTakenBack } from './approvals.ts'
 import type { Authors } from './authors.ts'
 import { outputsDigest, sha512 } from './digests.ts'
 import { parseRequest } from './documents.ts'
+import { periodOf } from './observe.ts'
 import { bagNamespace, renderRelease } from './release.ts'
-import { type CountedStatement, type OutputFile, type RequestState, refusedKey, stateOf, votesOf } from './state.ts'
+import {
+  type CountedStatement,
+  type OutputFile,
+  type RequestState,
+  refusedKey,
+  stateOf,
+  type Tre,
+  votesOf,
+} from './state.ts'
 
 /** What the platform repository said. */
 export interface PlatformThen {
@@ -90,8 +99,8 @@ function checkOrder(entry: LogEntry, state: RequestState, findings: Finding[]): 
       ? 'an approved sign-off'
       : entry.action === 'close' && state.disclosure?.decision !== 'approve'
         ? 'an approved disclosure'
-        : entry.action === 'publish' && !state.closing
-          ? 'a closed release'
+        : entry.action === 'publish'
+          ? missingToPublish(entry, state)
           : undefined
   if (entry.action === 'revoke' || entry.action === 'destroy') checkRemoval(entry, state, findings)
   if (missing) findings.push(bad(entryFile(entry), `starts ${entry.action} without ${missing}`))
@@ -102,6 +111,14 @@ function checkOrder(entry: LogEntry, state: RequestState, findings: Finding[]): 
     if (digest !== undefined && digest !== held)
       findings.push(bad(entryFile(entry), `is for another ${name} digest than what was approved`))
   }
+}
+
+function missingToPublish({ time }: LogEntry, state: RequestState): string | undefined {
+  if (!state.closing) return 'a closed release'
+  if (state.signOff?.decision !== 'approve') return 'an approved sign-off'
+  if (state.disclosure?.decision !== 'approve') return 'an approved disclosure'
+  if (state.end) return `a request that goes on: it was ${state.end.how} before`
+  return state.from !== undefined && time < state.from ? 'the day from which the data may be used' : undefined
 }
 
 /** Nothing is taken away or destroyed but what has ended, was called back, or nobody's approval stands for. */
@@ -120,7 +137,7 @@ function checkRemoval(entry: LogEntry, state: RequestState, findings: Finding[])
   const one = state.releases.find(found => found.release === release)
   if (entry.action === 'revoke' && state.publishing?.release === release) return
   if (!one) findings.push(bad(where, `is about release ${release}, which was never published`))
-  else if (!one.recalled && !state.end) findings.push(bad(where, `is about release ${release}, which nobody ended`))
+  else if (!one.recalled) findings.push(bad(where, `is about release ${release}, which nobody ended`))
   else if (entry.action === 'destroy' && one.state !== 'revoked')
     findings.push(bad(where, `destroys release ${release} without having taken it out of production`))
 }
@@ -134,11 +151,11 @@ async function auditEnd(entry: LogEntry, { history, evidence, findings }: Room):
     if (!late(state.until)) findings.push(bad(where, 'says that the time is over, and it is not'))
     return
   }
-  const { release } = (entry.facts ?? {}) as { release?: number }
+  const { release, by } = (entry.facts ?? {}) as { release?: number; by?: string }
   const one = state.releases.find(found => found.release === release)
   const phases = entry.action === 'withdraw' ? (['Request'] as const) : (['SignOff', 'Disclosure'] as const)
   const said = phases.flatMap(phase => votesOf(state.counted, phase)).some(({ decision }) => decision !== 'approve')
-  if (said || (entry.action === 'recall' && late(one?.until))) return
+  if ((said && by !== 'platform') || (entry.action === 'recall' && late(one?.until))) return
   const platform = await evidence.platformAt(entry)
   if (!platform?.ended) {
     findings.push(unchecked(where, `whether an admin ended this cannot be seen here`))
@@ -150,7 +167,7 @@ async function auditEnd(entry: LogEntry, { history, evidence, findings }: Room):
   if (!listed) findings.push(bad(where, 'names an end that neither a statement nor the platform repository asks for'))
 }
 
-async function auditContent(entry: LogEntry, { evidence, findings }: Room): Promise<void> {
+async function auditContent(entry: LogEntry, { history, evidence, findings }: Room): Promise<void> {
   const where = entryFile(entry)
   const content = (entry.facts as { content?: Oid } | undefined)?.content
   const files = content === undefined ? undefined : await evidence.documentsAt(content)
@@ -158,9 +175,16 @@ async function auditContent(entry: LogEntry, { evidence, findings }: Room): Prom
     findings.push(unchecked(where, `the request at commit ${content} is not here`))
     return
   }
-  const digest = parseRequest(files, '').documents?.digest
-  if (digest !== entry.digests?.request)
+  const documents = parseRequest(files, '').documents
+  if (documents?.digest !== entry.digests?.request)
     findings.push(bad(where, `its request digest is not that of the documents at commit ${content}`))
+  if (!documents) return
+  const { tre, from, until } = (entry.facts ?? {}) as { tre?: Tre; from?: string; until?: string }
+  const period = periodOf(documents.governance, (tre ?? stateOf(history).tre).timeZone)
+  if (period.from !== from || period.until !== until)
+    findings.push(bad(where, 'says another time for which the data may be used than the documents'))
+  if ((documents.governance.release ?? 1) !== entry.release)
+    findings.push(bad(where, 'is for another release than the documents ask for'))
 }
 
 async function auditStatement(entry: LogEntry, { history, evidence, findings }: Room): Promise<void> {
@@ -194,19 +218,28 @@ async function auditStatement(entry: LogEntry, { history, evidence, findings }: 
       ? await writtenBy(state.content, { ...state, approved: undefined }, evidence, platform.persons)
       : await writtenBy(entry.commits?.projects, state, evidence, platform.persons)
   const source = await evidence.sourceAt(state, entry.commits?.platform)
-  if (!written || source === undefined) {
+  const needsSource = statement.phase !== 'Request' && decision !== 'withdraw'
+  if (!written || (needsSource && source === undefined)) {
     findings.push(unchecked(where, `whether ${person} wrote the request cannot be seen here`))
     return
   }
-  const { authors } = written
-  for (const { commit, reason } of authors.unattributed)
+  // To say no, nobody has to know who wrote what is said no to.
+  const unattributed = decision === 'approve' ? written.authors.unattributed : []
+  for (const { commit, reason } of unattributed)
     findings.push(
       bad(
         where,
         `the statement should not have counted: commit ${commit} ${reason}, so nobody can tell who wrote this`,
       ),
     )
-  const reason = whyNotCounted({ ...statement, log: reading.statement.log }, entry, state, source, platform, written)
+  const reason = whyNotCounted(
+    { ...statement, log: reading.statement.log },
+    entry,
+    state,
+    source ?? '',
+    platform,
+    written,
+  )
   if (reason) findings.push(bad(where, `the statement should not have counted: ${reason}`))
 }
 
@@ -230,8 +263,9 @@ function whyNotCounted(
   }
   const groups = groupsFor(platform.groups, { phase, project: entry.project, source })
   const names = new Set(platform.persons.map(({ name }) => name))
-  const views = groups.map(group => viewOf(group, new Date(entry.time), barred, names, state.tre.timeZone))
-  return whyNot(person, groups, views, barred) ?? whyTakenBack({ decision, person, log }, vote)
+  const bars = decision === 'approve' ? barred : barredFrom(governance, nobody, platform.persons)
+  const views = groups.map(group => viewOf(group, new Date(entry.time), bars, names, state.tre.timeZone))
+  return whyNot(person, groups, views, bars) ?? whyTakenBack({ decision, person, log }, vote)
 }
 
 interface Written {
@@ -293,7 +327,23 @@ async function auditOutcome(entry: LogEntry, { history, evidence, findings }: Ro
     if (manifestSha512 !== state.closing?.manifestSha512)
       findings.push(bad(where, 'says that another bag was published than was closed'))
   }
+  if (entry.action === 'revoke' || entry.action === 'destroy') auditRemoved(entry, history, findings)
   if (entry.action === 'close') await auditClosing(entry, history, evidence, findings)
+}
+
+/** What was done is what was begun; where it lay is where it was released to, or somebody should know. */
+function auditRemoved(entry: LogEntry, { open, ...history }: History, findings: Finding[]): void {
+  const where = entryFile(entry)
+  type Removed = { release?: number; store?: string; what?: string; location?: string }
+  const done = (entry.facts ?? {}) as Removed
+  const begun = (open?.facts ?? {}) as Removed
+  if (done.release !== begun.release || done.store !== begun.store || done.what !== begun.what)
+    findings.push(bad(where, 'says that something else was done than was begun'))
+  const one = stateOf({ open, ...history }).releases.find(({ release }) => release === done.release)
+  if (done.what !== 'staged' && one && one.location !== '' && done.location !== one.location)
+    findings.push(
+      note(where, `was done in ${done.location}, and release ${one.release} was published to ${one.location}`),
+    )
 }
 
 interface ClosingFacts {

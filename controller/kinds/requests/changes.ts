@@ -35,12 +35,14 @@ export function scopeChanges(before: readonly ScopeTable[], after: readonly Scop
 
 function differences(before: ReadonlyMap<string, string>, after: ReadonlyMap<string, string>): string[] {
   const lines: string[] = []
+  // What is said of people is said by field: these lines stay in the log, and the documents do not have to.
+  const shown = (path: string, value: string) => (path.startsWith('governance.users[') ? '' : `: ${value}`)
   for (const [path, value] of before) {
     const now = after.get(path)
-    if (now === undefined) lines.push(`removed ${path}: ${short(value)}`)
-    else if (now !== value) lines.push(`changed ${path}: ${short(value)} -> ${short(now)}`)
+    if (now === undefined) lines.push(`removed ${path}${shown(path, short(value))}`)
+    else if (now !== value) lines.push(`changed ${path}${shown(path, `${short(value)} -> ${short(now)}`)}`)
   }
-  for (const [path, value] of after) if (!before.has(path)) lines.push(`added   ${path}: ${short(value)}`)
+  for (const [path, value] of after) if (!before.has(path)) lines.push(`added   ${path}${shown(path, short(value))}`)
   const more = lines.length - maxLines
   return more > 0 ? [...lines.slice(0, maxLines), `and ${more} more`] : lines
 }

@@ -71,19 +71,19 @@ export function endingSteps(observed: RequestObserved): RequestStep[] {
 }
 
 function recallOf(
-  { release, until }: PublishedRelease,
+  { release, generation, until }: PublishedRelease,
   state: RequestState,
   { ended, now }: RequestObserved,
   answer: Said | undefined,
 ): string | undefined {
   const admin = ended.find(one => one.release === release)
   if (admin) return `an admin called it back: ${admin.reason}`
-  if (answer && state.published && release === state.release) {
+  if (answer && state.published && generation === state.generation) {
     const verb = answer.decision === 'reject' ? 'rejected it after all' : 'took the approval back'
     return `${answer.person} ${verb}${reasonOf(answer)}`
   }
   // The release of another generation ends when its own agreement does; that of this one with the request.
-  if (release !== state.release && until !== undefined && now.getTime() > Date.parse(until))
+  if (generation !== state.generation && until !== undefined && now.getTime() > Date.parse(until))
     return `the time for which it may be used ended on ${until}`
   return undefined
 }
@@ -94,11 +94,6 @@ export function removalOf(observed: RequestObserved): Removal {
   const steps: RequestStep[] = []
   const waits: Wait[] = []
   if (state.id === undefined) return { steps, waits }
-  if (state.removalFailed && !observed.asked) {
-    const { action, code, message } = state.removalFailed
-    const todo = 'Remove the cause, then ask for another try with `cratewright reconcile`.'
-    return { steps, waits: [{ reason: code, message: `${action} failed: ${message}`, todo }] }
-  }
   const base = { generation: state.generation, digests: { request: state.requestDigest }, record: 'pair' } as const
   const only = stores.size === 1 ? [...stores.keys()][0] : undefined
   const storeOf = (name: string | undefined, what: string) => {
@@ -113,7 +108,7 @@ export function removalOf(observed: RequestObserved): Removal {
   }
   for (const one of state.releases) {
     const { release } = one
-    if (one.state === 'published' && (state.end || one.recalled)) {
+    if (one.state === 'published' && one.recalled) {
       const store = storeOf(one.store, `release ${release}`)
       const summary = `take release ${release} out of production`
       if (store) steps.push({ ...base, action: 'revoke', release, store, removesAccess: true, summary })
@@ -141,11 +136,11 @@ export function removalOf(observed: RequestObserved): Removal {
   }
   const { staged, publishing } = state
   // A publish that was killed and is not gone on with: what it has moved is nobody's release.
-  if (publishing && observed.history.open?.action !== 'publish') {
+  if (publishing && (observed.history.open?.action !== 'publish' || state.end)) {
     const { release } = publishing
     const store = storeOf(publishing.store, `release ${release}`)
     const summary = `take what a broken-off publish has left of release ${release} out of production`
-    if (store) steps.push({ ...base, action: 'revoke', release, store, removesAccess: true, summary })
+    if (store) steps.push({ ...base, action: 'revoke', release, store, leftOver: true, removesAccess: true, summary })
   }
   if (staged && isUnapproved(state)) {
     const store = storeOf(staged.store, 'staged data')
@@ -154,11 +149,20 @@ export function removalOf(observed: RequestObserved): Removal {
     if (store)
       steps.push({ ...base, action: 'destroy', release: staged.release, store, what: 'staged', summary, destroys })
   }
-  return { steps, waits }
+  const failed = observed.asked ? [] : state.removalsFailed
+  const failureOf = (step: RequestStep) =>
+    failed.find(({ action, release }) => action === step.action && release === step.release)
+  for (const { code, action, message } of steps.flatMap(step => failureOf(step) ?? [])) {
+    const todo = 'Remove the cause, then ask for another try with `cratewright reconcile`.'
+    waits.push({ reason: code, message: `${action} failed: ${message}`, todo })
+  }
+  // Access goes first: a store that is down must not keep another release readable.
+  const due = steps.filter(step => !failureOf(step))
+  return { steps: [...due.filter(step => step.removesAccess), ...due.filter(step => !step.removesAccess)], waits }
 }
 
 /** Extracted data that nobody's approval stands for. Files that somebody changed stay, as evidence, until a person asks. */
-function isUnapproved(state: RequestState): boolean {
+export function isUnapproved(state: RequestState): boolean {
   const { staged, signOff, disclosure, end, generation } = state
   if (staged?.generation !== generation) return true
   return end !== undefined || signOff?.decision !== 'approve' || disclosure?.decision === 'reject'

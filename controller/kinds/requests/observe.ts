@@ -23,6 +23,7 @@ import {
   barredFrom,
   type JudgedStatement,
   lateStatements,
+  nobody,
   type Prospect,
   prospectsOf,
   type StatementFiles,
@@ -82,6 +83,8 @@ export interface RequestObserved {
 
 /** Statement files looked at in one request; more are not read, and said. */
 const maxStatements = 50
+/** With many people registered, as many as they may have. */
+const maxExpected = 2_000
 
 export async function observeRequest(
   resource: Resource<RequestSpec>,
@@ -109,7 +112,26 @@ export async function observeRequest(
     ...{ changes: [], resolved: undefined, resolveProblems: [], authors: undefined, approval: undefined },
     ...{ late: [], prospects: [], approvedDocuments: undefined },
   }
-  if (resource.missing || !documents) return { ...known, ...nothing }
+  if (resource.missing) return { ...known, ...nothing }
+  const last = history.entries.at(-1)?.time
+  const common = {
+    ...{ resource, history, state, persons, groups },
+    authorsEver: () => authorsEver(repository, state, persons, signal),
+    // As the entry that counts it will be dated: an auditor judges membership by that.
+    at: new Date(Math.max(known.now.getTime(), last ? Date.parse(last) : 0)),
+    zone: state.tre.timeZone,
+  }
+  const phase = waitingFor(state)
+  const expected = expectedNames(persons, groups, phase)
+  const statements = await statementFiles(repository, head, folder, state.requestDigest, expected, signal)
+  // What was decided is taken back by what was recorded then, whatever lies on the branch by now.
+  const recorded =
+    state.id === undefined || documents?.digest === state.requestDigest
+      ? documents
+      : await documentsAt(repository, state.content, state.folder, signal)
+  const source = recorded && resolveRequest(recorded, resource.name, folder, snapshot).resolved?.connection.name
+  const late = recorded ? await lateStatements(statements, { ...common, documents: recorded, source }) : []
+  if (!documents) return { ...known, ...nothing, late }
 
   const [commit] = await repository.history({ tip: head, limit: 1 }, signal)
   const changes = await contentChanges(repository, state, head, resource, signal)
@@ -120,18 +142,7 @@ export async function observeRequest(
   const { resolved, problems } = resolveRequest(documents, resource.name, folder, snapshot)
   const settled = state.published !== undefined || state.phase === 'Rejected' || state.end !== undefined
   const authors = settled ? undefined : await authorsOf(repository, head, state.approved?.at, folder, persons, signal)
-  const phase = waitingFor(state)
-  const last = history.entries.at(-1)?.time
-  const room: ApprovalRoom = {
-    ...{ resource, history, state, persons, groups, documents },
-    authorsEver: () => authorsOf(repository, state.content, undefined, state.folder, persons, signal),
-    source: resolved?.connection.name,
-    // As the entry that counts it will be dated: an auditor judges membership by that.
-    at: new Date(Math.max(known.now.getTime(), last ? Date.parse(last) : 0)),
-    zone: state.tre.timeZone,
-  }
-  const expected = expectedNames(persons, groups, phase)
-  const statements = await statementFiles(repository, head, folder, state.requestDigest, expected, signal)
+  const room: ApprovalRoom = { ...common, documents, source: resolved?.connection.name }
   const barred = authors && barredFrom(documents.governance, authors, persons)
   return {
     ...known,
@@ -142,7 +153,7 @@ export async function observeRequest(
     resolveProblems: problems,
     authors,
     approval: phase && barred && resolved ? approvalOf(phase, barred, statements, room) : undefined,
-    late: await lateStatements(statements, barred, room),
+    late,
     prospects: barred && resolved ? prospectsOf(barred, room) : [],
   }
 }
@@ -153,6 +164,21 @@ async function documentsAt(repository: GitRepository, commit: Oid, folder: strin
   } catch (error) {
     // Of a branch that was rewritten; what changed since then cannot be shown any more.
     if (error instanceof CratewrightError && error.code === 'GitObjectMissing') return undefined
+    throw error
+  }
+}
+
+/** Nobody, where the history that the log names is gone: a request can be ended all the same. */
+async function authorsEver(
+  repository: GitRepository,
+  { content, folder }: RequestState,
+  persons: readonly PersonInfo[],
+  signal: AbortSignal,
+): Promise<Authors> {
+  try {
+    return await authorsOf(repository, content, undefined, folder, persons, signal)
+  } catch (error) {
+    if (error instanceof CratewrightError && error.code === 'GitObjectMissing') return nobody
     throw error
   }
 }
@@ -176,7 +202,11 @@ async function rivalsOf(resource: Resource<RequestSpec>, { snapshot, history, hi
   const own = rank(resource.namespace, history.entries[0]?.time)
   return Promise.all(
     others.map(async other => {
-      const first = (await historyOf(other)).entries[0]?.time
+      // One whose log cannot be read holds nothing: anybody could make such a one.
+      const first = await historyOf(other).then(
+        ({ entries }) => entries[0]?.time,
+        () => undefined,
+      )
       return { repository: other.namespace, holds: rank(other.namespace, first) < own }
     }),
   )
@@ -255,11 +285,13 @@ async function statementFiles(
   const entries = (await repository.list(commit, base, signal)).filter(
     ({ mode }) => mode === '100644' || mode === '100755',
   )
+  const current = `${base}/${digest.slice(0, 16)}/`
   // Those of registered people for the content as it is come first: what anybody else puts there must not hide them.
   const rank = ({ path }: { path: string }) =>
-    path.startsWith(`${base}/${digest.slice(0, 16)}/`) ? (expected.get(path.split('/').at(-1) ?? '') ?? 4) : 5
+    path.startsWith(current) ? (expected.get(path.slice(current.length)) ?? 4) : 5
   const all = entries.filter(({ path }) => path.endsWith('.yaml')).sort((a, b) => rank(a) - rank(b))
-  const wanted = all.slice(0, maxStatements)
+  const most = Math.max(maxStatements, Math.min(maxExpected, expected.size))
+  const wanted = all.slice(0, most)
   const signatures = new Map(entries.filter(({ path }) => path.endsWith('.yaml.sig')).map(entry => [entry.path, entry]))
   const oids = wanted
     .flatMap(({ oid, path }) => [oid, signatures.get(`${path}.sig`)?.oid])
@@ -277,6 +309,6 @@ async function statementFiles(
     else unread.push({ path, reason: `it has more than ${maxStatementBytes} bytes` })
   }
   if (all.length > wanted.length)
-    unread.push({ path: 'sign-offs', reason: `only ${maxStatements} of its ${all.length} statements are looked at` })
+    unread.push({ path: 'sign-offs', reason: `only ${most} of its ${all.length} statements are looked at` })
   return { files, unread }
 }

@@ -2,12 +2,13 @@
 
 import type { Plan, Resource, Wait } from '../../engine/kind.ts'
 import { type Group, type GroupView, tally, unreachable } from '../../records/approval.ts'
-import { addressesOf, type PersonInfo } from '../../records/statement.ts'
+import { addressesOf, keysOf, type PersonInfo } from '../../records/statement.ts'
 import { derivedUuid, sha256Hex } from '../../runtime/canonical.ts'
 import { catalogue, type ErrorCode, type Problem, showWhere } from '../../runtime/errors.ts'
+import { formatPublicKey } from '../../runtime/ssh-key.ts'
 import { type Approval, type JudgedStatement, standingVotes } from './approvals.ts'
 import { changesBetween } from './changes.ts'
-import { endingSteps, removalOf } from './ending.ts'
+import { endingSteps, isUnapproved, removalOf } from './ending.ts'
 import { periodOf, type RequestObserved } from './observe.ts'
 import type { RequestSpec } from './reader.ts'
 import { type RequestState, refusedKey, type UsedResource } from './state.ts'
@@ -29,12 +30,15 @@ const life = [
 ] as const
 
 export function planRequest(resource: Resource<RequestSpec>, observed: RequestObserved): RequestPlan {
-  const life = planLife(resource, observed)
+  const planned = planLife(resource, observed)
   // Whoever holds up the life of a request holds up neither its end nor what is taken away with it.
-  if (observed.history.open?.action === 'publish' && life.steps.length > 0) return life
+  if (observed.history.open?.action === 'publish' && planned.steps.length > 0) return planned
   const ending = endingSteps(observed)
   if (ending.length > 0) return { steps: ending, waits: [], later: ['revoke: take away what was released'] }
   const removal = removalOf(observed)
+  // What nobody approved is destroyed before anything is staged over it, or it would be forgotten.
+  const left = observed.state.staged !== undefined && isUnapproved(observed.state)
+  const life = left ? { ...planned, steps: planned.steps.filter(({ action }) => action !== 'stage-transfer') } : planned
   const steps = [...removal.steps, ...life.steps]
   return { ...life, steps, waits: [...life.waits, ...removal.waits] }
 }
@@ -407,7 +411,8 @@ function decidedBy(
 /** Records name people by their id in the platform repository, which alone says who they are. */
 function onRecord(person: PersonInfo) {
   const emailDigests = [...addressesOf(person)].sort()
-  return { keys: person.spec.keys ?? [], ...(emailDigests.length > 0 ? { emailDigests } : {}) }
+  // Without comments: they say whose machine it is.
+  return { keys: keysOf(person).map(key => formatPublicKey(key)), ...(emailDigests.length > 0 ? { emailDigests } : {}) }
 }
 
 /** What was read, as the bag carries it. */

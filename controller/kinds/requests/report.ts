@@ -1,6 +1,8 @@
 /** What a request's status says: where it stands, what it waits for, who has to act, which statements do not count and why. */
 
 import type { Plan, Resource, StatusReport } from '../../engine/kind.ts'
+import { keysOf } from '../../records/statement.ts'
+import { formatPublicKey } from '../../runtime/ssh-key.ts'
 import { isUser, type JudgedStatement } from './approvals.ts'
 import type { RequestObserved } from './observe.ts'
 import type { RequestSpec } from './reader.ts'
@@ -81,7 +83,7 @@ export function reportRequest(
             groups: approval.views.map(({ name, quorum, eligible }) => ({ name, quorum, eligible })),
             keys: persons
               .filter(({ name }) => approvers.has(name))
-              .flatMap(({ name, spec }) => (spec.keys ?? []).map(key => ({ person: name, key }))),
+              .flatMap(person => keysOf(person).map(key => ({ person: person.name, key: formatPublicKey(key) }))),
           },
         }
       : {}),
@@ -123,7 +125,7 @@ function keysOfWho({ state, documents, persons }: RequestObserved) {
       person =>
         said.has(person.name) || (requester !== undefined && isUser(person, { username: requester, email: requester })),
     )
-    .flatMap(({ name, spec }) => (spec.keys ?? []).map(key => ({ person: name, key })))
+    .flatMap(person => keysOf(person).map(key => ({ person: person.name, key: formatPublicKey(key) })))
 }
 
 function statementStatus({ file, reading, ignored, counted }: JudgedStatement) {

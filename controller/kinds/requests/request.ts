@@ -32,6 +32,7 @@ export function requestKind(room: RequestKindRoom): Kind<RequestSpec, RequestObs
     type: requestType,
     references: resource => [
       { named: true, type: repositoryType, name: resource.namespace },
+      { named: false, type: requestType, name: resource.name },
       ...[approverGroupType, personType, sourceConnectionType, fileStoreType, freezeType].map(type => ({
         named: false as const,
         type,

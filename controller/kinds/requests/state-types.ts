@@ -196,9 +196,12 @@ export interface RequestState {
   /** Statements that were refused for who signed them when they were first seen: `refusedKey` → why. */
   readonly refused: ReadonlyMap<string, string>
   /** Taking away or destroying data failed for a reason that only a person can remove. */
-  readonly removalFailed:
-    | { readonly action: LogEntry['action']; readonly code: string; readonly message: string }
-    | undefined
+  readonly removalsFailed: readonly {
+    readonly action: LogEntry['action']
+    readonly release: number
+    readonly code: string
+    readonly message: string
+  }[]
   /** A step that failed for a reason that only new input or a person can remove. */
   readonly halted: { readonly action: LogEntry['action']; readonly code: string; readonly message: string } | undefined
 }

@@ -56,7 +56,7 @@ const nothing: RequestState = {
   from: undefined,
   until: undefined,
   end: undefined,
-  removalFailed: undefined,
+  removalsFailed: [],
 }
 
 export function stateOf(history: History): RequestState {
@@ -110,8 +110,15 @@ const noted: Record<string, Fold> = {
     return { ...state, signOff, approved, approvedBefore: state.approved }
   },
   disclosure: (state, entry) => ({ ...state, disclosure: decisionOf(entry) }),
-  withdraw: (state, entry) => ({ ...state, end: { entry: entry.number, how: 'Withdrawn', message: messageOf(entry) } }),
-  expire: (state, entry) => ({ ...state, end: { entry: entry.number, how: 'Expired', message: messageOf(entry) } }),
+  withdraw: (state, entry) => {
+    const { by } = facts<{ by: 'statement' | 'platform' }>(entry)
+    const ended = withEnd(state, entry, 'Withdrawn')
+    // What was released of another generation is not the requester's of this one to take away; an admin ends all of it.
+    return recalledBy(ended, entry, one => by === 'platform' || one.generation === state.generation)
+  },
+  expire: (state, entry) =>
+    // Every other release has the end of its own agreement.
+    recalledBy(withEnd(state, entry, 'Expired'), entry, one => one.generation === state.generation),
   recall: (state, entry) => withRelease(state, entry, { recalled: { entry: entry.number, message: messageOf(entry) } }),
 }
 
@@ -188,9 +195,9 @@ const outcomes: Record<string, Fold> = {
     }
   },
   revoke: (state, entry) => {
-    if (entry.result !== 'done') return { ...state, removalFailed: failureOf(entry) }
+    const next = { ...state, removalsFailed: removalsOf(state, entry) }
+    if (entry.result !== 'done') return next
     const { release, store } = facts<{ release: number; store: string }>(entry)
-    const next = { ...state, removalFailed: undefined }
     if (state.releases.some(one => one.release === release))
       return withRelease(next, entry, { state: 'revoked', revokedAt: entry.time })
     const leftOver: PublishedRelease = {
@@ -203,8 +210,8 @@ const outcomes: Record<string, Fold> = {
     return { ...next, publishing: undefined, releases: [...state.releases, leftOver] }
   },
   destroy: (state, entry) => {
-    if (entry.result !== 'done') return { ...state, removalFailed: failureOf(entry) }
-    const next = { ...state, removalFailed: undefined }
+    const next = { ...state, removalsFailed: removalsOf(state, entry) }
+    if (entry.result !== 'done') return next
     return facts<{ what: string }>(entry).what === 'staged'
       ? { ...next, staged: undefined }
       : withRelease(next, entry, { state: 'destroyed' })
@@ -245,6 +252,8 @@ function unapproved(state: RequestState): RequestState {
   return {
     ...state,
     signOff: undefined,
+    // What was said about outputs was said about those that are gone.
+    counted: state.counted.filter(({ phase }) => phase !== 'Disclosure'),
     staging: undefined,
     stagingVoid: undefined,
     disclosure: undefined,
@@ -263,12 +272,36 @@ function withRelease(state: RequestState, entry: LogEntry, change: Partial<Publi
   }
 }
 
+function withEnd(state: RequestState, entry: LogEntry, how: 'Withdrawn' | 'Expired'): RequestState {
+  return { ...state, end: { entry: entry.number, how, message: messageOf(entry) } }
+}
+
+/** Noted at the releases themselves: whatever is asked for later, they stay called back. */
+function recalledBy(state: RequestState, entry: LogEntry, which: (one: PublishedRelease) => boolean): RequestState {
+  const recalled = { entry: entry.number, message: messageOf(entry) }
+  const { releases } = state
+  return {
+    ...state,
+    releases: releases.map(one =>
+      one.state === 'published' && !one.recalled && which(one) ? { ...one, recalled } : one,
+    ),
+  }
+}
+
 function messageOf(entry: LogEntry): string {
   return facts<{ message?: string }>(entry).message ?? ''
 }
 
 function failureOf({ action, error }: LogEntry) {
   return { action, code: error?.code ?? 'Internal', message: error?.message ?? '' }
+}
+
+/** Which removals have failed for good: one that is done again, or fails again, takes the place of its last failure. */
+function removalsOf(state: RequestState, entry: LogEntry): RequestState['removalsFailed'] {
+  const { release = 1 } = facts<{ release?: number }>(entry)
+  const at = { release: entry.release ?? release }
+  const others = state.removalsFailed.filter(one => one.action !== entry.action || one.release !== at.release)
+  return entry.result === 'done' ? others : [...others, { ...failureOf(entry), ...at }]
 }
 
 /** A new generation: whatever was approved, staged or disclosed was so for other content. */
@@ -293,7 +326,7 @@ function renewed(state: RequestState, entry: LogEntry): RequestState {
     publishing: state.publishing,
     approved: state.approved,
     approvedBefore: state.approvedBefore,
-    removalFailed: state.removalFailed,
+    removalsFailed: state.removalsFailed,
     changed: changed ?? [],
     from,
     until,

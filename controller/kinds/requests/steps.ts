@@ -106,6 +106,8 @@ export interface RecallStep extends Base {
 export interface RevokeStep extends Base {
   readonly action: 'revoke'
   readonly store: string
+  /** Of a publish that was broken off: there may be nothing. */
+  readonly leftOver?: true
 }
 
 export interface DestroyStep extends Base {

@@ -390,7 +390,7 @@ export class ModelWorld {
       resolveProblems: problems,
       authors,
       approval: phase && barred && resolved ? approvalOf(phase, barred, statements, room) : undefined,
-      late: await lateStatements(statements, barred, room),
+      late: await lateStatements(statements, room),
       prospects: barred && resolved ? prospectsOf(barred, room) : [],
     }
   }

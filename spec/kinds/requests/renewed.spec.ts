@@ -41,7 +41,7 @@ describe('a request that changed since it was approved', function () {
     const shown = lines.slice(2, lines.indexOf('#')).map(line => line.replace(/^# +/, ''))
     assert.deepEqual(
       shown.filter(line => line.includes('governance')),
-      ['added   governance.release: "2"', 'added   governance.purpose: "another\\n question"'],
+      ['added   governance.release: "2"', 'added   governance.purpose: "another\\n\\u202equestion"'],
     )
     assert.ok(
       shown.includes('removed ingress.datasets[cohort].tables[patients].columns[born].name: "born"'),
