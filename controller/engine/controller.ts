@@ -141,7 +141,17 @@ export class Controller {
       key,
       {
         store,
-        recorder,
+        // What was recorded is progress: what failed before it is over, and is not counted against what comes.
+        recorder: {
+          history: (resource, at) => recorder.history(resource, at),
+          append: async (resource, drafts, at) => {
+            const history = await recorder.append(resource, drafts, at)
+            if (drafts.some(({ action }) => action !== 'error')) this.#retries.delete(key)
+            return history
+          },
+          project: (resource, at) => recorder.project(resource, at),
+          status: (resource, content) => recorder.status(resource, content),
+        },
         clock,
         log,
         instance,

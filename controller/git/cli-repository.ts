@@ -156,7 +156,7 @@ class CliRepository implements GitRepository {
       const oids = await this.#lists.get(args.join('\0'), async () =>
         (await this.#git.localOrFail(args, { signal })).toString().split('\n').slice(0, -1),
       )
-      const contents = await this.#contents(oids, 'commit', maxCommit, signal)
+      const { contents } = await this.#commits(oids, signal)
       return oids.map(oid => parseCommit(oid, contents.get(oid)!))
     })
   }
@@ -224,8 +224,9 @@ class CliRepository implements GitRepository {
 
   async signatures(commits: readonly Oid[], signal: AbortSignal): Promise<readonly CommitSignature[]> {
     return await this.#reading(commits, signal, async () => {
-      const contents = await this.#contents(commits, 'commit', maxCommit, signal)
-      return commits.map(oid => checkSignature(oid, contents.get(oid)!))
+      const { contents, large } = await this.#commits(commits, signal)
+      const reason = `the commit has more than the ${maxCommit} bytes that are read; write a shorter message`
+      return commits.map(oid => (large.has(oid) ? { state: 'bad', reason } : checkSignature(oid, contents.get(oid)!)))
     })
   }
 
@@ -298,7 +299,7 @@ class CliRepository implements GitRepository {
   /** What is at each path. All go down together, one folder at a time: git is asked once a level, and not for what was read before. */
   async #walk(at: readonly { commit: Oid; path: string }[], signal: AbortSignal): Promise<readonly Walk[]> {
     const commits = [...new Set(at.map(({ commit }) => commit))]
-    const contents = await this.#contents(commits, 'commit', maxCommit, signal)
+    const { contents } = await this.#commits(commits, signal)
     const roots = new Map(commits.map(commit => [commit, parseCommit(commit, contents.get(commit)!).tree]))
     let walks: Walk[] = at.map(({ commit, path }) => ({
       item: { oid: roots.get(commit)!, isTree: true },
@@ -331,6 +332,29 @@ class CliRepository implements GitRepository {
     const asked = [...new Set(oids)].filter(oid => !infos.has(oid))
     for (const info of await this.#git.objects.infos(asked, signal)) if (info) infos.set(info.oid, info)
     return infos
+  }
+
+  /**
+   * The bytes of commits. Anybody can push a `large` one, and it must not stop those who push beside it: of it there is only
+   * what git says of its place, and who wrote it is unknown.
+   */
+  async #commits(oids: readonly Oid[], signal: AbortSignal): Promise<{ contents: Map<Oid, Buffer>; large: Set<Oid> }> {
+    const infos = await this.#infos(oids, signal)
+    const large = new Set(
+      [...infos].flatMap(([oid, { type, size }]) => (type === 'commit' && size > maxCommit ? oid : [])),
+    )
+    const small = oids.filter(oid => !large.has(oid))
+    const contents = await this.#contents(small, 'commit', maxCommit, signal)
+    if (large.size > 0) {
+      const args = ['rev-list', '--no-walk=unsorted', '--no-commit-header', '--format=%H %T %ct %P', '--stdin']
+      const listed = await this.#git.localOrFail(args, { signal, input: Buffer.from(`${[...large].join('\n')}\n`) })
+      for (const line of listed.toString().split('\n').slice(0, -1)) {
+        const [oid = '', tree, time, ...parents] = line.split(' ')
+        const headers = [`tree ${tree}`, ...parents.filter(Boolean).map(parent => `parent ${parent}`)]
+        contents.set(oid, Buffer.from(`${headers.join('\n')}\ncommitter  <> ${time} +0000\n\n`))
+      }
+    }
+    return { contents, large }
   }
 
   async #contents(

@@ -115,17 +115,23 @@ export async function judgeLine(
   room: LineRoom,
 ): Promise<Line> {
   const nodes = new Map<Oid, LineNode>(start ? [[start.oid, start]] : [])
+  const behind = new Map<Oid, LineNode>(nodes)
   const ever = new Set([...trust.signers.map(({ key }) => key.fingerprint), ...(start?.signing.added.keys() ?? [])])
   const defects = new Map<Oid, string>()
   let good = start
   for (const commit of commits) {
-    const judged = await judgeCommit(commit, nodes, ever, { trust, room, begins: start === undefined })
+    const found = commit.parents
+      .flatMap(parent => behind.get(parent) ?? [])
+      .reduce<LineNode | undefined>((best, node) => (best && !isBetter(node, best, trust) ? best : node), undefined)
+    const judged = await judgeCommit(commit, nodes, ever, { trust, room, begins: start === undefined, found })
+    const last = typeof judged === 'string' ? found : judged
+    if (last) behind.set(commit.oid, last)
     if (typeof judged === 'string') defects.set(commit.oid, judged)
     else {
       nodes.set(commit.oid, judged)
       for (const fingerprint of judged.signing.added.keys()) ever.add(fingerprint)
       // Of two lines that both count, one was left behind: an old one that an admin gave up, and somebody merged in again.
-      if (!good || judged.depth > good.depth) good = judged
+      if (!good || judged.before === good || isBetter(judged, good, trust)) good = judged
     }
   }
   const line: LineNode[] = []
@@ -137,6 +143,8 @@ interface JudgeRoom {
   readonly trust: LineTrust
   readonly room: LineRoom
   readonly begins: boolean
+  /** The last that counts of what the commit stands on, with foreign ones between or without. */
+  readonly found: LineNode | undefined
 }
 
 /** The commit as one that counts, or why it does not. */
@@ -144,7 +152,7 @@ async function judgeCommit(
   commit: LineCommit,
   nodes: ReadonlyMap<Oid, LineNode>,
   ever: ReadonlySet<string>,
-  { trust, room, begins }: JudgeRoom,
+  { trust, room, begins, found }: JudgeRoom,
 ): Promise<LineNode | string> {
   const { oid, parents, signature, log } = commit
   if (parents.length > 1) return 'is a merge; the controller makes none'
@@ -183,6 +191,8 @@ async function judgeCommit(
   const before = entry?.restore ? nodes.get(entry.restore.good) : above
   if (!before) return standsOnForeign
   if (!signs(key, oid, before.signing, trust)) return notSigner(key, before.signing)
+  // Who goes back to a time at which a key still signed does not make it sign again.
+  if (found && isOver(key, found, trust)) return notSigner(key, found.signing)
   if (commit.altered.length > 0 && !entry?.restore) return `changes or removes a log entry, ${commit.altered[0]}`
   const reason = noted && (await noteDefect(noted, before, key, oid, room))
   if (reason) return reason
@@ -240,6 +250,24 @@ function signs(
     ({ from, until }) =>
       (from === undefined || from === oid || passed.has(from)) && (until === undefined || !passed.has(until)),
   )
+}
+
+/** Was the key rotated to another before here, or did it sign its last commit? */
+function isOver({ fingerprint }: SshPublicKey, { signing }: LineNode, { signers }: LineTrust): boolean {
+  if (signing.retired.has(fingerprint)) return true
+  const declared = signers.filter(({ key }) => key.fingerprint === fingerprint)
+  return declared.length > 0 && declared.every(({ until }) => until !== undefined && signing.passed.has(until))
+}
+
+/** Of two commits that count, neither on the line of the other: depth is had for nothing, so keys decide first. */
+function isBetter(one: LineNode, other: LineNode, trust: LineTrust): boolean {
+  const over = (a: LineNode, b: LineNode) => a.signer !== undefined && isOver(a.signer, b, trust)
+  const [isOut, otherIsOut] = [over(one, other), over(other, one)]
+  if (isOut !== otherIsOut) return otherIsOut
+  // A retired key can rotate a second time, at its old place, and to whom it likes.
+  const isDeclared = ({ signer }: LineNode) => trust.signers.some(({ key }) => key.fingerprint === signer?.fingerprint)
+  if (isDeclared(one) !== isDeclared(other)) return isDeclared(one)
+  return one.depth > other.depth
 }
 
 /** Keys that could sign the commit, and what lies in it. */

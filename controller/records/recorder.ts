@@ -114,7 +114,7 @@ export class GitRecorder implements Recorder {
       history = appended(history, entry)
     }
     const projected = await this.#projection(resource, history, signal)
-    const derived = differences(projected, held.files)
+    const derived = projected ? differences(projected, held.files) : [headOf(history)]
     const preconditions = headCondition(folder, held)
     const message = drafts.map(({ action, event }) => `${action} ${event}`).join(', ')
     const { branch, committer } = this.#space(resource)
@@ -134,7 +134,8 @@ export class GitRecorder implements Recorder {
       this.#forget(resource)
       throw error
     }
-    this.#held.set(resource.key, { history, files: digestsOf(projected), ...epochOf(held) })
+    const present = projected ? digestsOf(projected) : new Map([...held.files, ...digestsOf([headOf(history)])])
+    this.#held.set(resource.key, { history, files: present, ...epochOf(held) })
     return history
   }
 
@@ -143,6 +144,7 @@ export class GitRecorder implements Recorder {
     const held = await this.#load(resource, signal)
     if (held.history.entries.length === 0) return
     const projected = await this.#projection(resource, held.history, signal)
+    if (!projected) return
     const derived = differences(projected, held.files)
     if (derived.length === 0) return
     const folder = folderOf(resource)
@@ -285,11 +287,25 @@ export class GitRecorder implements Recorder {
     return typeof entries === 'number' && entries > held.history.entries.length
   }
 
-  async #projection(resource: Resource, history: History, signal: AbortSignal): Promise<readonly RecordFile[]> {
+  /** Undefined where documents are gone that the log names: what was derived stays as it is, and the log goes on. */
+  async #projection(
+    resource: Resource,
+    history: History,
+    signal: AbortSignal,
+  ): Promise<readonly RecordFile[] | undefined> {
     const kind = this.#options.kindOf(resource)
     const documents = new Map<Oid, ReadonlyMap<string, Uint8Array>>()
-    for (const { commit, folder } of kind?.documents?.(history) ?? []) {
-      documents.set(commit, await this.#options.documentsAt(resource, commit, folder, signal))
+    try {
+      for (const { commit, folder } of kind?.documents?.(history) ?? []) {
+        documents.set(commit, await this.#options.documentsAt(resource, commit, folder, signal))
+      }
+    } catch (error) {
+      // Of a history that was erased. A request must still come to its end, which takes access away.
+      if (!(error instanceof CratewrightError && error.code === 'GitObjectMissing')) throw error
+      const { code, message } = error
+      const said = 'what follows from a log is left as it is'
+      this.#options.log.warn(said, { key: resource.key, code, error: message })
+      return undefined
     }
     return [...(kind?.project?.(history, documents as Documents) ?? []), headOf(history)]
   }

@@ -365,6 +365,57 @@ describe('reading a repository', () => {
     )
   })
 
+  it('reads on where a commit is too large to be read, and takes nobody for its author', async () => {
+    const first = await pushFiles(world, { 'p/a': '1' }, { message: 'First' })
+    const commit = async (parents: readonly string[], author: string, body: string) => {
+      const who = `${author} <dana@uni.example> 1700000000 +0000`
+      const tree = await git(world.clone, 'rev-parse', `${first}^{tree}`)
+      const lines = [`tree ${tree}`, ...parents.map(oid => `parent ${oid}`), `author ${who}`, `committer ${who}`]
+      const args = ['hash-object', '-t', 'commit', '-w', '--stdin']
+      return execFileSync('git', args, { cwd: world.clone, input: `${lines.join('\n')}\n\n${body}` })
+        .toString()
+        .trim()
+    }
+    const long = 'x'.repeat(1_100_000)
+    const message = await commit([first], 'Dana', `${long}\nCo-authored-by: Ada <ada@uni.example>\n`)
+    const name = await commit([message, first], long, 'Merge\n')
+    await git(world.clone, 'push', '--quiet', 'origin', `${name}:refs/heads/main`)
+    await git(world.clone, 'reset', '--quiet', '--hard', name)
+    const tip = await pushFiles(world, { 'p/a': '2' }, { message: 'After' })
+    const repository = open(world.fileUrl)
+    assert.equal(await fetchTip(repository), tip)
+    // Twice: what is kept of the first time must say the same.
+    for (let time = 0; time < 2; time++) {
+      const history = await repository.history({ tip }, never)
+      assert.deepEqual(
+        history.map(({ oid, parents }) => [oid, parents]),
+        [
+          [tip, [name]],
+          [name, [message, first]],
+          [message, [first]],
+          [first, []],
+        ],
+      )
+      const nobody = { author: { name: '', email: '' }, message: '', coAuthors: [], time: 1_700_000_000 }
+      const tree = history.at(-1)!.tree
+      assert.deepEqual(history[1], { oid: name, tree, parents: [message, first], ...nobody })
+      assert.deepEqual(history[2], { oid: message, tree, parents: [first], ...nobody })
+      const signatures = await repository.signatures([first, name, message], never)
+      assert.deepEqual(
+        signatures.map(({ state }) => state),
+        ['none', 'bad', 'bad'],
+      )
+      assert.match(JSON.stringify(signatures[2]), /more than the 1048576 bytes/)
+      for (const oid of [name, message]) {
+        assert.deepEqual(
+          (await repository.list(oid, 'p', never)).map(({ path }) => path),
+          ['p/a'],
+        )
+        assert.ok((await repository.ids([{ commit: oid, path: 'p/a' }], never))[0])
+      }
+    }
+  })
+
   it('gives the history of literal paths through merges', async () => {
     const first = await pushFiles(world, { 'p/a': '1', 'p*/a': 'star' }, { message: 'First' })
     await git(world.clone, 'checkout', '--quiet', '-b', 'side')

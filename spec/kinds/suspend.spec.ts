@@ -129,6 +129,48 @@ describe('a freeze that was written in haste', () => {
   }
 })
 
+describe('a freeze that is no YAML', () => {
+  const rows: readonly [string, string, string][] = [
+    ['a second colon in its reason', 'kind: Freeze\nspec:\n  reason: key stolen: stop all\n', 'YamlInvalid'],
+    ['an unclosed quote', 'kind: "Freeze"\nspec: {reason: "stop}\n', 'YamlInvalid'],
+    ['a tab', "kind:  'Freeze'\nspec:\n\treason: stop\n", 'YamlInvalid'],
+    ['a doubled key', 'metadata: {}\r\nkind: Freeze\r\nkind: Freeze\r\n', 'YamlInvalid'],
+    [
+      'another document that is broken before it',
+      'kind: [Person\n---\nkind: Freeze\nspec: {reason: x}\n',
+      'YamlInvalid',
+    ],
+  ]
+  const snapshotOf = (files: Record<string, string>) => {
+    const read = readManifests(new Map(Object.entries(files).map(([file, text]) => [file, Buffer.from(text)])), from)
+    const store = new MemoryStore(() => false)
+    store.replace('platform', from.commit, read)
+    return { read, snapshot: store.snapshot() }
+  }
+  for (const [what, text, code] of rows) {
+    it(`freezes for all of ${what}, and the error is said`, () => {
+      const { read, snapshot } = snapshotOf({ 'a.yaml': stringify(repository()), 'stop.yaml': text })
+      assert.ok(read.problems.some(one => one.code === code && one.where?.file === 'stop.yaml'))
+      const found = suspensionOf(request('asthma'), snapshot)
+      assert.equal(found?.reason, 'Frozen')
+      assert.match(found?.message ?? '', /stop\.yaml says so/)
+    })
+  }
+
+  it('freezes nothing where another kind is broken, or only words speak of it', () => {
+    for (const text of [
+      'kind: Freezer\nx: [\n',
+      'kind: Person\nkind: Person\n',
+      '# kind: Freeze\nx: [\n',
+      'x: kind: Freeze\n',
+    ]) {
+      const { read, snapshot } = snapshotOf({ 'a.yaml': stringify(repository()), 'stop.yaml': text })
+      assert.ok(read.problems.length > 0)
+      assert.equal(suspensionOf(request('asthma'), snapshot), undefined, text)
+    }
+  })
+})
+
 describe('suspending what acts on nothing', () => {
   it('has no effect, and a warning says so where it is written', () => {
     const person = {

@@ -6,6 +6,7 @@ import { recordsIdentity, recordsRoot } from '../../controller/records/identity.
 import { readLog } from '../../controller/records/log.ts'
 import type { Remembered } from '../../controller/records/memory.ts'
 import { GitRecorder, headOf } from '../../controller/records/recorder.ts'
+import { CratewrightError } from '../../controller/runtime/errors.ts'
 import { silentLog } from '../../controller/runtime/log.ts'
 import { parsePrivateKey } from '../../controller/runtime/ssh-key.ts'
 import { ticking } from '../engine/lab.ts'
@@ -71,7 +72,7 @@ describe('the recorder', () => {
     for (const committer of committers.splice(0)) await committer.close()
   })
 
-  function room(instance = 'one', title = 'Asthma'): Room {
+  function room(instance = 'one', title = 'Asthma', gone: { code?: 'GitObjectMissing' | 'GitUnreachable' } = {}): Room {
     const repository = open(world.fileUrl)
     let own: Remembered | undefined
     const memory = {
@@ -102,7 +103,10 @@ describe('the recorder', () => {
       spaceOf: name => (name === 'projects' ? space : undefined),
       platformSpace: () => space,
       kindOf: one => (one.type.kind === type.kind ? kind() : ({ type: one.type } as Kind)),
-      documentsAt: async () => new Map([['title', text(title)]]),
+      documentsAt: async () => {
+        if (gone.code) throw new CratewrightError(gone.code, 'there is no such commit')
+        return new Map([['title', text(title)]])
+      },
       actor: { type: 'controller', name: 'test', key: key.public.fingerprint },
       instance,
       clock: ticking(),
@@ -169,6 +173,30 @@ describe('the recorder', () => {
     await after.recorder.project(resource(), never)
     await after.recorder.project(resource('never-logged'), never)
     assert.equal(await commits(), 3)
+  })
+
+  it('goes on with the log where documents are gone, and leaves what follows from it until they are back', async () => {
+    const gone: { code?: 'GitObjectMissing' | 'GitUnreachable' } = {}
+    const { recorder } = room('one', 'Asthma', gone)
+    await recorder.append(resource(), [noted('create'), started, done], never)
+    for (const one of [recorder, room('one', 'Asthma', gone).recorder]) {
+      gone.code = 'GitObjectMissing'
+      const history = await one.append(resource(), [noted('statement')], never)
+      assert.equal(`${await show('projects/asthma/head.json')}\n`, Buffer.from(headOf(history).content).toString())
+      assert.equal(await show('projects/asthma/crate/state.json'), '3 Asthma')
+      assert.ok((await files()).includes('projects/asthma/prepared/sign-off.yaml'))
+      const before = await commits()
+      await one.project(resource(), never)
+      assert.equal(await commits(), before)
+      assert.deepEqual(await room().recorder.history(resource(), never), history)
+    }
+    gone.code = 'GitUnreachable'
+    await fails(recorder.append(resource(), [noted('statement')], never), 'GitUnreachable')
+    delete gone.code
+    const { recorder: back } = room()
+    await back.project(resource(), never)
+    assert.equal(await show('projects/asthma/crate/state.json'), '5 Asthma')
+    assert.ok(!(await files()).includes('projects/asthma/prepared/sign-off.yaml'))
   })
 
   it('elects one of two controllers that both saw the same log', async () => {

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import type { RecordsBranch } from '../../controller/records/branch.ts'
-import { branchEntryOf, emptyBranchHistory, rotationTo } from '../../controller/records/branch-log.ts'
+import { branchEntryOf, emptyBranchHistory, readBranchLog, rotationTo } from '../../controller/records/branch-log.ts'
+import { recordsIdentity } from '../../controller/records/identity.ts'
+import { branchLogAt } from '../../controller/records/line-reader.ts'
 import type { SshPrivateKey } from '../../controller/runtime/ssh-key.ts'
 import { never } from '../git/world.ts'
-import { BranchLab, newKey, type Places } from './branch-lab.ts'
+import { BranchLab, newKey, type Places, ref, signer } from './branch-lab.ts'
 
 const fails = (branch: RecordsBranch, message: RegExp) =>
   assert.rejects(branch.tip(never), (error: { code?: string; message: string; todo: string }) => {
@@ -66,6 +68,115 @@ describe('the key of a records branch', () => {
     await lab.place(await lab.commit(await lab.tip(), lab.key))
     await lab.controller({ key: next, places }).tip(never)
     assert.deepEqual(await lab.noted(), ['rotate', 'restore', 'restore'])
+  })
+
+  describe('cannot write history anew from before it was rotated', () => {
+    const stolen = newKey()
+    let [start, rotated, first, tip] = ['', '', '', '']
+
+    beforeEach(async () => {
+      start = await lab.tip()
+      rotated = (await rotate(lab.key, next)) ?? ''
+      first = await lab.commit(rotated, next)
+      tip = await lab.commit(first, next, { 'status/x.json': 'true' })
+      await lab.place(tip)
+    })
+
+    const noteOf = async (
+      parent: string,
+      base: string,
+      note: Parameters<typeof branchEntryOf>[1],
+      before = emptyBranchHistory,
+    ) => {
+      const actor = { type: 'controller', name: 'x', key: 'y' } as const
+      const { path, content } = branchEntryOf(before, note, { time: new Date(1e12), instance: 'x', actor })
+      const files = [{ path, content }]
+      const common = { message: 'x', time: new Date(1e12), identity: recordsIdentity, sign: signer(lab.key) }
+      await lab.repository.fetch(ref, parent, never).catch(() => undefined)
+      return lab.repository.commit({ parent, base, files, ...common }, never)
+    }
+    const restored = (parent: string) =>
+      noteOf(parent, start, { action: 'restore', restore: { good: start, count: 1, commits: [] } })
+    const anew = async (parent: string, base: string, before = emptyBranchHistory) =>
+      noteOf(parent, base, { action: 'rotate', rotate: rotationTo(stolen, lab.key.public, before.head) }, before)
+    async function historyAt(commit: string) {
+      return readBranchLog(await branchLogAt(lab.repository, commit, never)).history
+    }
+
+    const trusts = (): Record<string, object> => ({
+      'that is declared': { signers: [{ key: lab.key.public }, { key: next.public }] },
+      'that is declared alone': {},
+      'that is declared until then': {
+        signers: [
+          { key: lab.key.public, until: rotated },
+          { key: next.public, from: first },
+        ],
+      },
+      'that is not declared': undeclared,
+    })
+    const attacks: Record<string, () => Promise<string>> = {
+      'by going back to a commit that it signed': async () => {
+        const back = await restored(tip)
+        return (await lab.line(6, back)).at(-1) ?? ''
+      },
+      'by going back, and rotating again': async () => {
+        const back = await restored(tip)
+        const again = await anew(back, back, await historyAt(back))
+        return (await lab.line(6, again, stolen)).at(-1) ?? ''
+      },
+      'by going back behind a commit of nobody': async () => {
+        const back = await restored(await lab.vandal())
+        return (await lab.line(6, back)).at(-1) ?? ''
+      },
+    }
+    for (const [how, attack] of Object.entries(attacks)) {
+      for (const whose of [
+        'that is declared',
+        'that is declared alone',
+        'that is declared until then',
+        'that is not declared',
+      ]) {
+        it(`${how}: one ${whose}`, async () => {
+          const trust = trusts()[whose] ?? {}
+          await lab.place(await attack())
+          const reason = new RegExp(`the last commit that counts is ${tip}`)
+          await fails(lab.controller({ key: next, trust, write: false }), reason)
+          await lab.controller({ key: next, trust: { ...trust, accept: tip } }).tip(never)
+          assert.deepEqual(await lab.noted(), ['rotate', 'restore'])
+          assert.deepEqual(await lab.files(), await lab.files(tip))
+        })
+      }
+    }
+
+    it('by merging in a longer line of its own, from before', async () => {
+      const longer = (await lab.line(8, start)).at(-1) ?? ''
+      const again = await anew(start, start)
+      const rotatedAgain = (await lab.line(8, again, stolen)).at(-1) ?? ''
+      const both = { ...trusts(), 'that is declared alone': undefined, 'that is not declared': undefined }
+      for (const [side, all] of [
+        [longer, trusts()],
+        [rotatedAgain, both],
+      ] as const) {
+        await lab.place(side)
+        for (const parents of [
+          [tip, side],
+          [side, tip],
+        ]) {
+          const merge = await lab.unsigned(`${side}^{tree}`, parents)
+          for (const [whose, trust] of Object.entries(all)) {
+            if (!trust) continue
+            await lab.place(merge)
+            await fails(
+              lab.controller({ key: next, trust, write: false }),
+              new RegExp(`the last commit that counts is ${tip}`),
+            )
+            await lab.controller({ key: next, trust: { ...trust, accept: tip } }).tip(never)
+            assert.deepEqual(await lab.noted(), ['rotate', 'restore'], whose)
+            assert.deepEqual(await lab.files(), await lab.files(tip), whose)
+          }
+        }
+      }
+    })
   })
 
   it('is not the one in the configuration before it was rotated to: the error says what to run', async () => {

@@ -7,7 +7,7 @@ import { isLfsPointer, lfsTodo } from '../../git/lfs.ts'
 import { pathDefect } from '../../git/paths.ts'
 import { readBounded } from '../../git/read-bounded.ts'
 import type { GitRepository, Oid } from '../../git/repository.ts'
-import { asCratewrightError, CratewrightError, type Problem, problem } from '../../runtime/errors.ts'
+import { asCratewrightError, CratewrightError, type Problem, problem, type Where } from '../../runtime/errors.ts'
 import { oneLine } from '../../runtime/one-line.ts'
 import { parsePublicKey } from '../../runtime/ssh-key.ts'
 import { validate, withDefaults } from '../../schema/validate.ts'
@@ -105,12 +105,20 @@ export function readManifests(
     }
     const parsed = parseYaml(content, file)
     problems.push(...parsed.problems)
+    const broken = parsed.problems.find(({ code }) => code === 'YamlInvalid')
+    if (broken && saysFreezeAnyhow(content)) {
+      const freeze = freezeOfErrors('of-errors', `${file} says so, and has errors`, broken.where ?? { file }, from)
+      resources.set(`Freeze ${freeze.name}`, freeze)
+    }
     for (const document of parsed.documents) {
       if (document.value === null || document.value === undefined) continue
       const read = readManifest(document, from)
       problems.push(...read.problems)
       if (!read.resource) {
-        if (saysFreeze(document.value)) resources.set('Freeze of errors', unreadableFreeze(document, from))
+        if (saysFreeze(document.value)) {
+          const reason = 'a manifest says so that has errors'
+          resources.set('Freeze of errors', freezeOfErrors('unreadable', reason, document.at([]), from))
+        }
         continue
       }
       const key = `${read.resource.type.kind} ${read.resource.name}`
@@ -188,10 +196,13 @@ function saysFreeze(value: unknown): boolean {
   return (value as { kind?: unknown } | null)?.kind === freezeType.kind
 }
 
-function unreadableFreeze(document: SourceDocument, from: { repository: string; commit: Oid }): Read {
-  const spec = { reason: 'a manifest says so that has errors' }
-  const origin = { ...from, where: document.at([]) }
-  return { type: freezeType, namespace: '', name: 'unreadable', spec, origin, problems: [] }
+/** The same of a file that is no YAML: an unclosed quote or a second colon in the reason must not let everything go on. */
+function saysFreezeAnyhow(content: Uint8Array): boolean {
+  return /^kind:\s*["']?Freeze\b/m.test(new TextDecoder().decode(content))
+}
+
+function freezeOfErrors(name: string, reason: string, where: Where, from: { repository: string; commit: Oid }): Read {
+  return { type: freezeType, namespace: '', name, spec: { reason }, origin: { ...from, where }, problems: [] }
 }
 
 /** Fields that this version reads and does nothing with: a promise that is not kept has to be said. */

@@ -172,14 +172,22 @@ export async function lateStatements({ files }: StatementFiles, room: ApprovalRo
   const bars = barredFrom(documents.governance, nobody, persons)
   const prospects = prospectsOf(bars, room)
   return [
-    ...withdrawals.map(({ file, reading }) =>
-      judged(file, reading, state, ({ person }) =>
-        requesters.has(person.name) ? undefined : `${person.name} neither asks for this data nor wrote this request`,
+    ...withoutRepeats(
+      withdrawals.map(({ file, reading }) =>
+        judged(file, reading, state, ({ person }) =>
+          requesters.has(person.name) ? undefined : `${person.name} neither asks for this data nor wrote this request`,
+        ),
       ),
+      votesOf(state.counted, 'Request'),
     ),
-    ...answers.map(({ file, reading, phase }) => {
+    ...decided.flatMap(phase => {
       const { groups = [], views = [] } = prospects.find(one => one.phase === phase) ?? {}
-      return judged(file, reading, state, found => refusal(found, phase, state, groups, views, bars))
+      const said = answers
+        .filter(answer => answer.phase === phase)
+        .map(({ file, reading }) =>
+          judged(file, reading, state, found => refusal(found, phase, state, groups, views, bars)),
+        )
+      return withoutRepeats(said, votesOf(state.counted, phase))
     }),
     ...unheard,
   ]
