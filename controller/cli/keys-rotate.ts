@@ -5,6 +5,7 @@
 
 import { constants } from 'node:fs'
 import { copyFile, readFile, rename } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import type { RepositorySpec } from '../../schemas/generated/types.ts'
 import type { Resource } from '../engine/kind.ts'
 import { repositoryType } from '../kinds/types.ts'
@@ -13,7 +14,7 @@ import { rotatedKey, rotationTo } from '../records/branch-log.ts'
 import { noRecordsMemory } from '../records/memory.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { asCratewrightError, CratewrightError } from '../runtime/errors.ts'
-import { writeFileWhole } from '../runtime/files.ts'
+import { removeLeftovers, writeFileWhole } from '../runtime/files.ts'
 import { formatPublicKey, type SshPrivateKey } from '../runtime/ssh-key.ts'
 import { signSsh } from '../runtime/sshsig.ts'
 import { type Arguments, exit, type Io } from './command.ts'
@@ -111,6 +112,8 @@ async function rotateOne(resource: Resource<RepositorySpec>, room: RotateRoom): 
 
 /** The new key's file takes the place of the old one, which is kept. Where it is kept. */
 async function swap(path: string, from: string, next: SshPrivateKey): Promise<string> {
+  // A swap that was killed may have left a copy of a key under a name that nobody looks for.
+  await removeLeftovers(dirname(path))
   const kept = `${path}.retired-${systemClock.now().toISOString().slice(0, 10)}`
   await keep(path, kept)
   await keep(`${path}.pub`, `${kept}.pub`)
